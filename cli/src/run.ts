@@ -1,0 +1,142 @@
+/** `fax run`: drives the experiment that a module exports as its default. */
+import { device, onDeviceOpen, setDevice } from "@fax/core";
+import { FaxError } from "@fax/compiler/diagnostics";
+import type { ExitCode } from "./command-line.ts";
+import { type LoadedModule, loadModule } from "./load-module.ts";
+import { formatDuration, ProgressBar } from "./progress-bar.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const devices = ["auto", "gpu", "software", "reference"] as const;
+
+export interface RunOptions {
+  readonly rounds?: number;
+  readonly clients?: number;
+  readonly seed?: number;
+  readonly device?: (typeof devices)[number];
+  readonly json?: boolean;
+}
+
+type Metrics = Readonly<Record<string, number>>;
+
+/** What `experiment(…)` of @fax/core gives. */
+export interface Experiment {
+  readonly kind: "experiment";
+  readonly rounds: number;
+  start(options: { readonly clients?: number; readonly seed?: number }): Promise<RunningExperiment>;
+}
+
+export interface RunningExperiment {
+  readonly clients: number;
+  /** Carries out round `i`, counted from 0. */
+  round(i: number): Promise<{ readonly metrics: Metrics }>;
+}
+
+interface RoundRecord {
+  /** Counted from 1. */
+  readonly round: number;
+  readonly ms: number;
+  readonly metrics: Metrics;
+}
+
+/** What `--json` prints. */
+export interface RunDocument {
+  readonly device: string;
+  readonly rounds: readonly RoundRecord[];
+  /** The metrics of the last round. */
+  readonly final: Metrics;
+}
+
+export async function run(file: string, options: RunOptions, terminal: Terminal): Promise<ExitCode> {
+  const style = terminal.style.stderr;
+  onDeviceOpen(({ reason }) => terminal.stderr(`${style("muted", "device:")} ${reason}\n`));
+  if (options.device !== undefined) setDevice(options.device);
+  const experiment = experimentOf(await loadModule(file, { cwd: terminal.cwd }));
+  const { name } = await device();
+  const { rounds, stopped } = await drive(experiment, options, terminal);
+  const final = rounds.at(-1)?.metrics ?? {};
+  if (options.json) terminal.stdout(`${JSON.stringify({ device: name, rounds, final } satisfies RunDocument, null, 2)}\n`);
+  else terminal.stdout(`${summary(rounds, name)}\n`);
+  if (stopped) terminal.stderr(`${style("warning", "stopped")} after round ${rounds.length}\n`);
+  return 0;
+}
+
+/** The module's default export. FAX3004 if there is none, FAX3005 if it is something else. */
+export function experimentOf({ file, exports }: Pick<LoadedModule, "file" | "exports">): Experiment {
+  const help = "export default experiment({ program, init, data, rounds, metrics })";
+  const source = { file, line: 1, column: 1 };
+  if (!("default" in exports)) {
+    const names = Object.keys(exports);
+    const others = names.length === 0 ? "nothing at all" : names.join(", ");
+    throw new FaxError({
+      code: "FAX3004",
+      message: `run: the module has no default export; it exports ${others}`,
+      source,
+      help,
+    });
+  }
+  if (isExperiment(exports["default"])) return exports["default"];
+  throw new FaxError({ code: "FAX3005", message: "run: the default export is no experiment", source, help });
+}
+
+export function isExperiment(value: unknown): value is Experiment {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "experiment";
+}
+
+async function drive(
+  experiment: Experiment,
+  { clients, seed, json, rounds: asked }: RunOptions,
+  terminal: Terminal,
+): Promise<{ rounds: readonly RoundRecord[]; stopped: boolean }> {
+  const total = asked ?? experiment.rounds;
+  let stopping = false;
+  const unsubscribe = terminal.onInterrupt(() => {
+    if (stopping) terminal.abort(130);
+    stopping = true;
+    terminal.stderr("\nstopping after this round; press Ctrl-C again to stop at once\n");
+  });
+  const records: RoundRecord[] = [];
+  let bar: ProgressBar | null = null;
+  try {
+    const running = await experiment.start({
+      ...(clients === undefined ? {} : { clients }),
+      ...(seed === undefined ? {} : { seed }),
+    });
+    bar = new ProgressBar(terminal, total);
+    for (let i = 0; i < total && !stopping; i++) {
+      const started = performance.now();
+      const { metrics } = await running.round(i);
+      const record = { round: i + 1, ms: Math.round((performance.now() - started) * 10) / 10, metrics };
+      records.push(record);
+      if (!json) bar.printAbove(() => terminal.stdout(`${roundLine(record, total, terminal)}\n`));
+      bar.advance(i + 1);
+    }
+  } finally {
+    bar?.clear();
+    unsubscribe();
+  }
+  return { rounds: records, stopped: records.length < total };
+}
+
+/** `round  3/20   loss 0.4213   accuracy 87.35 %   1.2 s` */
+function roundLine({ round, ms, metrics }: RoundRecord, total: number, terminal: Terminal): string {
+  const style = terminal.style.stdout;
+  const count = `${String(round).padStart(String(total).length)}/${total}`;
+  const values = Object.entries(metrics).map(([name, value]) => `${style("muted", name)} ${formatMetric(name, value)}`);
+  return [`${style("muted", "round")} ${count}`, ...values, style("muted", formatDuration(ms))].join("   ");
+}
+
+function summary(rounds: readonly RoundRecord[], name: string): string {
+  const ms = rounds.reduce((sum, record) => sum + record.ms, 0);
+  const count = `${rounds.length} ${rounds.length === 1 ? "round" : "rounds"}`;
+  const metrics = Object.entries(rounds.at(-1)?.metrics ?? {});
+  const final = metrics.map(([metric, value]) => `${metric} ${formatMetric(metric, value).trim()}`).join(", ");
+  return `${count} in ${formatDuration(ms)} on ${name}${final === "" ? "" : `: ${final}`}`;
+}
+
+/** Accuracies as percentages; all of one width while they are ordinary. */
+export function formatMetric(name: string, value: number): string {
+  if (/accuracy$/i.test(name)) return `${(value * 100).toFixed(2).padStart(6)} %`;
+  const magnitude = Math.abs(value);
+  if (!Number.isFinite(value) || (magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e6))) return value.toExponential(3);
+  return value.toFixed(4);
+}

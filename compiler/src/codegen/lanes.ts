@@ -1,0 +1,58 @@
+/** Whether four neighbouring positions can be computed together, with vec4 loads and stores. */
+import type { Store } from "../fuse/kernel.ts";
+import type { Axis, Expr, Tensor } from "../lower/expr.ts";
+import { type Binding, comesInFours, forEachExpr } from "./bindings.ts";
+import type { Canonicalizer } from "./index-arithmetic.ts";
+import { dependsOn, flatPosition, quadIndex } from "./positions.ts";
+
+export interface LaneAccess {
+  /** Accesses of four elements that lie together, aligned. */
+  readonly together: number;
+  /** Accesses of four elements that lie apart. */
+  readonly apart: number;
+  /** A choice that differs between lanes guards a load. */
+  readonly divergent: boolean;
+  /** Tensors of which four elements are taken together. */
+  readonly tensors: ReadonlySet<Tensor>;
+}
+
+/** Looks at canonical expressions and stores in which `lane` runs over four neighbours. */
+export function laneAccess(
+  roots: readonly Expr[],
+  stores: readonly Store[],
+  lane: Axis,
+  { canonical, bindings }: { canonical: Canonicalizer; bindings: readonly Binding[] },
+): LaneAccess {
+  const isLane = (axis: Axis): boolean => axis === lane;
+  const tensors = new Set<Tensor>();
+  let together = 0;
+  let apart = 0;
+  let divergent = false;
+  const look = (tensor: Tensor, index: readonly Expr[]): void => {
+    const flat = flatPosition(tensor, index, canonical);
+    if (!dependsOn(flat, isLane)) return;
+    const binding = bindings.find((candidate) => candidate.tensors.includes(tensor));
+    if (binding && comesInFours(binding) && quadIndex(canonical, flat, isLane)) {
+      together++;
+      tensors.add(tensor);
+    } else {
+      apart++;
+    }
+  };
+  forEachExpr([...roots, ...stores.flatMap((store) => [...store.index, store.value])], (e) => {
+    if (e.op === "load") look(e.tensor, e.index);
+    if (e.op === "select" && dependsOn(e.condition, isLane) && (holdsLoad(e.onTrue) || holdsLoad(e.onFalse))) {
+      divergent = true;
+    }
+  });
+  for (const store of stores) look(store.tensor, store.index);
+  return { together, apart, divergent, tensors };
+}
+
+function holdsLoad(e: Expr): boolean {
+  let holds = false;
+  forEachExpr([e], (inner) => {
+    if (inner.op === "load") holds = true;
+  });
+  return holds;
+}

@@ -1,0 +1,449 @@
+/**
+ * Mathematical functions as WGSL source, with IEEE 754 results at NaN, infinities and signed zeros whatever the driver
+ * assumes: values are classified by their bits. Each is written once for a scalar and a vec4: `$F $I $U $B` stand for the
+ * float, i32, u32 and bool types of either form, and `$name(` calls another function of the same form.
+ */
+import { invariant } from "../diagnostics/index.ts";
+
+/** How many elements a value holds in registers. */
+export type Lanes = 1 | 4;
+
+interface MathFunction {
+  /** Without parameters and `fn name`: `(x: $F) -> $F { … }`. */
+  readonly source: string;
+  /** Only the scalar form is written; the vec4 form calls it per lane, with as many arguments. */
+  readonly perLane?: { readonly arity: 1 | 2; readonly type: "f32" | "i32" | "u32" };
+}
+
+const functions: Readonly<Record<string, MathFunction>> = {
+  // A constant NaN or infinity is an error in WGSL; the bits of a parameter are not constant.
+  of_bits: { source: `(bits: $U) -> $F {\n  return bitcast<$F>(bits);\n}` },
+  is_nan: { source: `(x: $F) -> $B {\n  return (bitcast<$U>(x) & $U(0x7fffffffu)) > $U(0x7f800000u);\n}` },
+  is_finite: { source: `(x: $F) -> $B {\n  return (bitcast<$U>(x) & $U(0x7f800000u)) != $U(0x7f800000u);\n}` },
+  is_nonzero: { source: `(x: $F) -> $B {\n  return (bitcast<$U>(x) & $U(0x7fffffffu)) != $U(0u);\n}` },
+  with_sign_of: {
+    source: `(magnitude: $F, x: $F) -> $F {
+  return bitcast<$F>((bitcast<$U>(magnitude) & $U(0x7fffffffu)) | (bitcast<$U>(x) & $U(0x80000000u)));
+}`,
+  },
+  // NaN if either is.
+  max_float: {
+    source: `(x: $F, y: $F) -> $F {
+  return select(select(max(x, y), y, $is_nan(y)), x, $is_nan(x));
+}`,
+  },
+  min_float: {
+    source: `(x: $F, y: $F) -> $F {
+  return select(select(min(x, y), y, $is_nan(y)), x, $is_nan(x));
+}`,
+  },
+  // The same where the second is known to be a number.
+  max_with_number: { source: `(x: $F, y: $F) -> $F {\n  return select(max(x, y), x, $is_nan(x));\n}` },
+  min_with_number: { source: `(x: $F, y: $F) -> $F {\n  return select(min(x, y), x, $is_nan(x));\n}` },
+  sign_float: {
+    source: `(x: $F) -> $F {
+  let magnitude = bitcast<$U>(x) & $U(0x7fffffffu);
+  let kept = (magnitude == $U(0u)) | (magnitude > $U(0x7f800000u));
+  return select($with_sign_of($F(1.0), x), x, kept);
+}`,
+  },
+  // 2^a · 2^b with a + b = n, so that n may lie beyond the exponents of normal numbers.
+  scale_by_exponent: {
+    source: `(x: $F, n: $I) -> $F {
+  let a = n >> $U(1u);
+  let b = n - a;
+  return x * bitcast<$F>((a + $I(127)) << $U(23u)) * bitcast<$F>((b + $I(127)) << $U(23u));
+}`,
+  },
+  // (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, by its Taylor series.
+  exp_tail: {
+    source: `(r: $F) -> $F {
+  return 0.5 + r * (0.16666667 + r * (0.041666668 + r * (0.008333334 + r * (0.0013888889 + r * 0.0001984127))));
+}`,
+  },
+  // x = k·ln 2 + r, eˣ = 2ᵏ·eʳ.
+  exp: {
+    source: `(x: $F) -> $F {
+  let c = clamp(x, $F(-104.0), $F(89.0));
+  let k = round(c * 1.442695);
+  let r = (c - k * 0.693359375) + k * 0.00021219444;
+  let y = $scale_by_exponent(1.0 + (r + r * r * $exp_tail(r)), $I(k));
+  return select(y, x, $is_nan(x));
+}`,
+  },
+  // 2ᵏ·((eʳ − 1) + (1 − 2⁻ᵏ)); tiny x are their own result.
+  expm1: {
+    source: `(x: $F) -> $F {
+  let c = clamp(x, $F(-18.0), $F(89.0));
+  let k = round(c * 1.442695);
+  let r = (c - k * 0.693359375) + k * 0.00021219444;
+  let n = $I(k);
+  let inverse = bitcast<$F>(max($I(127) - n, $I(0)) << $U(23u));
+  let y = $scale_by_exponent((r + r * r * $exp_tail(r)) + (1.0 - inverse), n);
+  return select(y, x, $is_nan(x) | (abs(x) < $F(5.9604645e-8)));
+}`,
+  },
+  // log(1 + f) = f − f²/2 + s·(f²/2 + R), s = f/(2 + f), R = 2s²/3 + 2s⁴/5 + …, for √½ ≤ 1 + f < √2.
+  log_near_one: {
+    source: `(f: $F, small: $F, k: $F) -> $F {
+  let s = f / (2.0 + f);
+  let z = s * s;
+  let r = z * (0.6666667 + z * (0.4 + z * (0.2857143 + z * 0.22222222)));
+  let half = 0.5 * f * f;
+  return k * 0.693359375 + (f - (half - (s * (half + r) + (small - k * 0.00021219444))));
+}`,
+  },
+  log: {
+    source: `(x: $F) -> $F {
+  let subnormal = bitcast<$U>(x) < $U(0x00800000u);
+  let bits = bitcast<$U>(select(x, x * 8388608.0, subnormal)) + $U(0x004afb0du);
+  let k = $F($I(bits >> $U(23u)) - $I(127)) - select($F(0.0), $F(23.0), subnormal);
+  let f = bitcast<$F>((bits & $U(0x007fffffu)) + $U(0x3f3504f3u)) - 1.0;
+  return $log_at_edges($log_near_one(f, $F(0.0), k), x, x);
+}`,
+  },
+  // The logarithm of u where it is no ordinary number: 0, below 0, infinity, NaN.
+  log_at_edges: {
+    source: `(y: $F, u: $F, x: $F) -> $F {
+  let bits = bitcast<$U>(u);
+  let zero = (bits & $U(0x7fffffffu)) == $U(0u);
+  let outside = $is_nan(x) | (bits == $U(0x7f800000u));
+  let negative = (bits > $U(0x80000000u)) & !$is_nan(x);
+  let ordinary = select(y, x, outside);
+  return select(select(ordinary, $of_bits($U(0x7fc00000u)), negative), $of_bits($U(0xff800000u)), zero);
+}`,
+  },
+  // log(u) with u = 1 + x rounded, corrected by what the rounding lost; near zero by x itself.
+  log1p: {
+    source: `(x: $F) -> $F {
+  let u = 1.0 + x;
+  let bits = bitcast<$U>(u) + $U(0x004afb0du);
+  let near = (x > $F(-0.2928)) & (x < $F(0.4142));
+  let k = select($F($I(bits >> $U(23u)) - $I(127)), $F(0.0), near);
+  let f = select(bitcast<$F>((bits & $U(0x007fffffu)) + $U(0x3f3504f3u)) - 1.0, x, near);
+  let lost = select(x - (u - 1.0), 1.0 - (u - x), x > $F(1.0)) / u;
+  let y = $log_near_one(f, select(lost, $F(0.0), near), k);
+  let tiny = abs(x) < $F(5.9604645e-8);
+  return select($log_at_edges(y, u, x), x, tiny);
+}`,
+  },
+  // Quadrant and rest of x / (π/2) for any finite x: as much of 2/π as the exponent calls for (Payne and Hanek).
+  reduce_large_angle: {
+    source: `(x: f32) -> vec2<f32> {
+  var digits = array<u32, 9>(
+    0x00000000u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu, 0xdebbc561u
+  );
+  let bits = bitcast<u32>(x);
+  let mantissa = (bits & 0x007fffffu) | 0x00800000u;
+  let start = ((bits >> 23u) & 0xffu) - 120u;
+  let word = min(start >> 5u, 5u);
+  let shift = start & 31u;
+  let carry = select(0u, 0xffffffffu, shift != 0u);
+  let back = (32u - shift) & 31u;
+  let high = (digits[word] << shift) | ((digits[word + 1u] >> back) & carry);
+  let middle = (digits[word + 1u] << shift) | ((digits[word + 2u] >> back) & carry);
+  let low = (digits[word + 2u] << shift) | ((digits[word + 3u] >> back) & carry);
+  let m = $multiply_wide(mantissa, middle);
+  let l = $multiply_wide(mantissa, low);
+  let p1 = m.y + l.x;
+  let p0 = mantissa * high + m.x + select(0u, 1u, p1 < m.y);
+  let fraction = (p0 << 2u) | (p1 >> 30u);
+  let up = fraction >= 0x80000000u;
+  let rest = p1 << 2u;
+  let quadrant = (p0 >> 30u) + select(0u, 1u, up);
+  let r = (f32(bitcast<i32>(fraction)) + f32(rest) * 2.3283064e-10) * 3.657291e-10;
+  let negative = bits >= 0x80000000u;
+  return vec2<f32>(f32(select(quadrant, 4u - quadrant, negative) & 3u), select(r, -r, negative));
+}`,
+  },
+  // The 64-bit product, high word first.
+  multiply_wide: {
+    source: `(a: u32, b: u32) -> vec2<u32> {
+  let a0 = a & 0xffffu;
+  let a1 = a >> 16u;
+  let b0 = b & 0xffffu;
+  let b1 = b >> 16u;
+  let middle = a1 * b0 + ((a0 * b0) >> 16u);
+  let carried = (middle & 0xffffu) + a0 * b1;
+  return vec2<u32>(a1 * b1 + (middle >> 16u) + (carried >> 16u), a * b);
+}`,
+  },
+  // sin of the angle plus shift quarter turns, by the Taylor series on |r| ≤ π/4.
+  sine_shifted: {
+    source: `(x: f32, shift: u32) -> f32 {
+  if (!$is_finite(x)) {
+    return $of_bits(0x7fc00000u);
+  }
+  let k = round(x * 0.63661975);
+  var r = ((x - k * 1.5703125) - k * 0.0004837513) - k * 7.549790e-8;
+  var quadrant = bitcast<u32>(i32(clamp(k, -16384.0, 16384.0))) + shift;
+  if (abs(x) > 8192.0) {
+    let reduced = $reduce_large_angle(x);
+    quadrant = u32(reduced.x) + shift;
+    r = reduced.y;
+  }
+  let z = r * r;
+  let sine = r + r * z * (-0.16666667 + z * (0.008333334 + z * (-0.0001984127 + z * 2.7557319e-6)));
+  let cosine = 1.0 - z * (0.5 - z * (0.041666668 - z * (0.0013888889 - z * (2.4801587e-5 - z * 2.7557319e-7))));
+  let y = select(sine, cosine, (quadrant & 1u) == 1u);
+  return select(y, -y, (quadrant & 2u) == 2u);
+}`,
+  },
+  sin: { source: `(x: f32) -> f32 {\n  return select($sine_shifted(x, 0u), x, abs(x) < 1e-4);\n}`, perLane: { arity: 1, type: "f32" } },
+  cos: { source: `(x: f32) -> f32 {\n  return $sine_shifted(x, 1u);\n}`, perLane: { arity: 1, type: "f32" } },
+  // t/(t + 2) with t = e²ˣ − 1, which is 1 in f32 from x = 10 on.
+  tanh: {
+    source: `(x: $F) -> $F {
+  let t = $expm1(2.0 * min(abs(x), $F(10.0)));
+  return select($with_sign_of(t / (t + 2.0), x), x, $is_nan(x));
+}`,
+  },
+  logistic: { source: `(x: $F) -> $F {\n  return 1.0 / (1.0 + $exp(-x));\n}` },
+  // Below 3/4 the Taylor series, above 1 − e^(−x²)·p(t) with t = 1/(1 + x/2) and p fitted to 2e-8.
+  erf: {
+    source: `(x: $F) -> $F {
+  let a = min(abs(x), $F(4.2));
+  let z = a * a;
+  let series = 1.1283792 + z * (-0.37612638 + z * (0.112837918 + z * (-0.026866171 + z * (0.0052239776 +
+    z * (-0.00085483270 + z * (0.00012055333 + z * (-0.000014925651 + z * 0.0000016462114)))))));
+  let t = 1.0 / (1.0 + 0.5 * a);
+  let p = 0.0014201158 + t * (0.26344033 + t * (0.38307019 + t * (-0.039547005 + t * (0.6143327 - t * 0.22286806))));
+  let y = select(1.0 - $exp(-z) * p, a * series, a < $F(0.75));
+  return select($with_sign_of(y, x), x, $is_nan(x));
+}`,
+  },
+  sqrt: {
+    source: `(x: $F) -> $F {
+  let bits = bitcast<$U>(x);
+  let kept = ((bits & $U(0x7fffffffu)) == $U(0u)) | (bits == $U(0x7f800000u)) | $is_nan(x);
+  let root = select(sqrt(x), x, kept);
+  return select(root, $of_bits($U(0x7fc00000u)), (bits > $U(0x80000000u)) & !$is_nan(x));
+}`,
+  },
+  rsqrt: {
+    source: `(x: $F) -> $F {
+  let zero = (bitcast<$U>(x) & $U(0x7fffffffu)) == $U(0u);
+  let infinite = bitcast<$U>(x) == $U(0x7f800000u);
+  let y = select(1.0 / $sqrt(x), $F(0.0), infinite);
+  return select(y, $with_sign_of($of_bits($U(0x7f800000u)), x), zero);
+}`,
+  },
+  // The exact remainder by long division on the significands; its sign is the dividend's.
+  rem_float: {
+    source: `(x: f32, y: f32) -> f32 {
+  let a = abs(x);
+  let b = abs(y);
+  if (!$is_finite(x) || $is_nan(y) || !$is_nonzero(y)) {
+    return $of_bits(0x7fc00000u);
+  }
+  let a_bits = bitcast<u32>(a);
+  let b_bits = bitcast<u32>(b);
+  if (a_bits < b_bits) {
+    return x;
+  }
+  var a_exponent = max(a_bits >> 23u, 1u);
+  let b_exponent = max(b_bits >> 23u, 1u);
+  var rest = (a_bits & 0x007fffffu) | select(0u, 0x00800000u, a_bits >= 0x00800000u);
+  let divisor = (b_bits & 0x007fffffu) | select(0u, 0x00800000u, b_bits >= 0x00800000u);
+  rest = rest % max(divisor, 1u);
+  while (a_exponent > b_exponent && rest != 0u) {
+    rest = (rest << 1u) % max(divisor, 1u);
+    a_exponent -= 1u;
+  }
+  let top = firstLeadingBit(rest);
+  if (rest == 0u) {
+    return $with_sign_of(0.0, x);
+  }
+  let shift = min(23u - top, b_exponent - 1u);
+  let significand = rest << shift;
+  let exponent = select(0u, b_exponent - shift, significand >= 0x00800000u);
+  return $with_sign_of(bitcast<f32>((significand & 0x007fffffu) | (exponent << 23u)), x);
+}`,
+    perLane: { arity: 2, type: "f32" },
+  },
+  // e^(y · log |x|) with the logarithm and the product kept to about 36 bits in two floats.
+  power_of_magnitude: {
+    source: `(a: f32, y: f32) -> f32 {
+  let subnormal = bitcast<u32>(a) < 0x00800000u;
+  let bits = bitcast<u32>(select(a, a * 8388608.0, subnormal)) + 0x004afb0du;
+  let k = f32(i32(bits >> 23u) - 127) - select(0.0, 23.0, subnormal);
+  let m = bitcast<f32>((bits & 0x007fffffu) + 0x3f3504f3u);
+  let f = m - 1.0;
+  let inverse = 1.0 / (m + 1.0);
+  let s = f * inverse;
+  let s_high = bitcast<f32>(bitcast<u32>(s) & 0xfffff000u);
+  let t_high = bitcast<f32>(bitcast<u32>(m + 1.0) & 0xfffff000u);
+  let t_low = m - (t_high - 1.0);
+  let s_low = inverse * ((f - s_high * t_high) - s_high * t_low);
+  let z = s * s;
+  let tail = s * z * (0.6666667 + z * (0.4 + z * (0.2857143 + z * (0.22222222 + z * 0.18181819))));
+  let near_one = k == 0.0;
+  let base = select(k * 0.693359375, 0.0, near_one);
+  let log_sum = base + 2.0 * s_high;
+  let log_low = ((base - log_sum) + 2.0 * s_high) + (2.0 * s_low + (tail - k * 0.00021219444));
+  let log_high = bitcast<f32>(bitcast<u32>(log_sum + log_low) & 0xfffff000u);
+  let log_rest = (log_sum - log_high) + log_low;
+  let c = clamp(y, -3.0e38, 3.0e38);
+  let y_high = bitcast<f32>(bitcast<u32>(c) & 0xfffff000u);
+  let p_high = y_high * log_high;
+  let p_low = (c - y_high) * log_high + c * log_rest;
+  let p = clamp(p_high + p_low, -110.0, 110.0);
+  let inside = abs(p) < 109.0;
+  let n = round(p * 1.442695);
+  let r = ((select(p, p_high, inside) - n * 0.693359375) + n * 0.00021219444) + select(0.0, p_low, inside);
+  return $scale_by_exponent(1.0 + (r + r * r * $exp_tail(r)), i32(n));
+}`,
+  },
+  pow: {
+    source: `(x: f32, y: f32) -> f32 {
+  let x_bits = bitcast<u32>(x);
+  let magnitude = abs(x);
+  if (!$is_nonzero(y) || x_bits == 0x3f800000u) {
+    return 1.0;
+  }
+  if ($is_nan(x) || $is_nan(y)) {
+    return $of_bits(0x7fc00000u);
+  }
+  let infinity = $of_bits(0x7f800000u);
+  if (!$is_finite(y)) {
+    if (x_bits == 0xbf800000u) {
+      return 1.0;
+    }
+    return select(0.0, infinity, ((x_bits & 0x7fffffffu) > 0x3f800000u) == (y > 0.0));
+  }
+  let whole = abs(y) >= 8388608.0 || floor(y) == y;
+  let half = abs(y) * 0.5;
+  let odd = whole && abs(y) < 16777216.0 && floor(half) != half;
+  let negative = x_bits >= 0x80000000u;
+  var result: f32;
+  if (!$is_nonzero(x) || !$is_finite(x)) {
+    result = select(0.0, infinity, $is_nonzero(x) == (y > 0.0));
+  } else if (negative && !whole) {
+    return $of_bits(0x7fc00000u);
+  } else {
+    result = $power_of_magnitude(magnitude, y);
+  }
+  return select(result, -result, negative && odd);
+}`,
+    perLane: { arity: 2, type: "f32" },
+  },
+  // By squaring, modulo 2³²; a negative exponent leaves 1 for 1, ±1 for −1 and 0 otherwise.
+  pow_i32: {
+    source: `(x: i32, y: i32) -> i32 {
+  if (y < 0) {
+    return select(select(0, select(1, -1, (y & 1) == 1), x == -1), 1, x == 1);
+  }
+  return bitcast<i32>($pow_u32(bitcast<u32>(x), bitcast<u32>(y)));
+}`,
+    perLane: { arity: 2, type: "i32" },
+  },
+  pow_u32: {
+    source: `(x: u32, y: u32) -> u32 {
+  var result = 1u;
+  var base = x;
+  var rest = y;
+  while (rest != 0u) {
+    result = select(result, result * base, (rest & 1u) == 1u);
+    base = base * base;
+    rest = rest >> 1u;
+  }
+  return result;
+}`,
+    perLane: { arity: 2, type: "u32" },
+  },
+  // Division by zero gives all bits set and the dividend as remainder; the least i32 over −1 wraps.
+  div_i32: {
+    source: `(x: $I, y: $I) -> $I {
+  let wraps = (x == $I(i32(-2147483648))) & (y == $I(-1));
+  let q = x / select(y, $I(1), (y == $I(0)) | wraps);
+  return select(q, $I(-1), y == $I(0));
+}`,
+  },
+  rem_i32: {
+    source: `(x: $I, y: $I) -> $I {
+  let r = x % select(y, $I(1), (y == $I(0)) | (y == $I(-1)));
+  return select(r, x, y == $I(0));
+}`,
+  },
+  div_u32: {
+    source: `(x: $U, y: $U) -> $U {\n  return select(x / max(y, $U(1u)), $U(0xffffffffu), y == $U(0u));\n}`,
+  },
+  rem_u32: { source: `(x: $U, y: $U) -> $U {\n  return select(x % max(y, $U(1u)), x, y == $U(0u));\n}` },
+  shift_left_u32: { source: `(x: $U, y: $U) -> $U {\n  return select(x << (y & $U(31u)), $U(0u), y > $U(31u));\n}` },
+  shift_right_u32: { source: `(x: $U, y: $U) -> $U {\n  return select(x >> (y & $U(31u)), $U(0u), y > $U(31u));\n}` },
+  shift_right_i32: { source: `(x: $I, y: $U) -> $I {\n  return x >> min(y, $U(31u));\n}` },
+  // Towards zero, saturating, NaN to 0.
+  float_to_i32: {
+    source: `(x: $F) -> $I {
+  let inside = (x > $F(-2147483648.0)) & (x < $F(2147483648.0)) & !$is_nan(x);
+  let outside = select($I(i32(-2147483648)), $I(2147483647), x > $F(0.0));
+  return select(select(outside, $I(0), $is_nan(x)), $I(select($F(0.0), x, inside)), inside);
+}`,
+  },
+  float_to_u32: {
+    source: `(x: $F) -> $U {
+  let inside = (x > $F(0.0)) & (x < $F(4294967296.0)) & !$is_nan(x);
+  let outside = select($U(0u), $U(4294967295u), x > $F(0.0));
+  return select(select(outside, $U(0u), $is_nan(x)), $U(select($F(0.0), x, inside)), inside);
+}`,
+  },
+  // The nearest f16, ties to even, kept in f32; from 65520 on it is infinity.
+  round_to_f16: {
+    source: `(x: $F) -> $F {
+  let bits = bitcast<$U>(x) & $U(0x7fffffffu);
+  let normal = (bits + $U(0xfffu) + ((bits >> $U(13u)) & $U(1u))) & $U(0xffffe000u);
+  let subnormal = round(abs(x) * 16777216.0) * 5.9604645e-8;
+  let magnitude = select(normal, bitcast<$U>(subnormal), bits < $U(0x38800000u));
+  let y = bitcast<$F>(select(magnitude, $U(0x7f800000u), bits >= $U(0x477ff000u)));
+  return select($with_sign_of(y, x), x, bits >= $U(0x7f800000u));
+}`,
+  },
+};
+
+const scalarNames: Readonly<Record<string, string>> = { F: "f32", I: "i32", U: "u32", B: "bool" };
+
+function nameOf(name: string, lanes: Lanes): string {
+  return `fax_${name}${lanes === 4 ? "_4" : ""}`;
+}
+
+/** Collects the functions that a kernel calls, and those that they call. */
+export class MathLibrary {
+  private readonly emitted = new Map<string, string>();
+
+  /** The name under which the function can be called in the kernel. */
+  use(name: string, lanes: Lanes): string {
+    const key = nameOf(name, lanes);
+    if (!this.emitted.has(key)) {
+      const found = functions[name];
+      invariant(found, `no WGSL function ${name}`);
+      this.emitted.set(key, lanes === 4 && found.perLane ? this.laneByLane(name, found.perLane) : this.write(name, lanes));
+    }
+    return key;
+  }
+
+  private write(name: string, lanes: Lanes): string {
+    const found = functions[name];
+    invariant(found, `no WGSL function ${name}`);
+    const body = found.source.replace(/\$([A-Za-z]\w*)/g, (_, word: string) => {
+      const scalar = scalarNames[word];
+      if (scalar !== undefined) return lanes === 4 ? `vec4<${scalar}>` : scalar;
+      return this.use(word, lanes);
+    });
+    return `fn ${nameOf(name, lanes)}${body}`;
+  }
+
+  private laneByLane(name: string, { arity, type }: { arity: 1 | 2; type: string }): string {
+    const scalar = this.use(name, 1);
+    const lanes = ["x", "y", "z", "w"].map((lane) => `${scalar}(x.${lane}${arity === 2 ? `, y.${lane}` : ""})`);
+    const parameters = arity === 2 ? `x: vec4<${type}>, y: vec4<${type}>` : `x: vec4<${type}>`;
+    return `fn ${nameOf(name, 4)}(${parameters}) -> vec4<${type}> {\n  return vec4<${type}>(${lanes.join(", ")});\n}`;
+  }
+
+  /** In an order that does not depend on the order of calls. */
+  source(): string {
+    return [...this.emitted.entries()]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, source]) => source)
+      .join("\n\n");
+  }
+}

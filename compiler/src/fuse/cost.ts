@@ -1,0 +1,80 @@
+/**
+ * What recomputation and memory cost, in units of about one simple scalar operation of one thread. Only ratios matter;
+ * they hold roughly for software adapters and for GPUs.
+ */
+import type { Axis, Expr } from "../lower/expr.ts";
+import { axesIn, loadsOf, nodesOf } from "../lower/expr-pool.ts";
+import type { Def } from "./definition.ts";
+
+/** A dispatch that does nothing. */
+export const dispatchCost = 20_000;
+/** Writing an element and reading it again in another kernel. */
+export const roundTripCost = 32;
+/** A reduction below this many elements a row runs well in one workgroup. */
+export const maxSerialInner = 32_768;
+/** Rows that keep an adapter busy when each takes one workgroup. */
+export const minParallelRows = 64;
+/** Larger bodies compile slowly and spill. */
+export const maxBodyNodes = 600;
+
+const loadCost = 6;
+
+/** Of evaluating each node once. */
+export function costOf(exprs: readonly Expr[]): number {
+  let cost = 0;
+  for (const node of nodesOf(exprs)) cost += nodeCost(node);
+  return cost;
+}
+
+function nodeCost(node: Expr): number {
+  switch (node.op) {
+    case "const":
+    case "axis":
+    case "counter":
+    case "reduced":
+    case "bitcast":
+      return 0;
+    case "load":
+      return loadCost;
+    case "cast":
+    case "select":
+      return 1;
+    case "binary":
+      if (node.fn === "pow") return 24;
+      return node.fn === "div" || node.fn === "rem" ? 3 : 1;
+    case "unary":
+      return unaryCost[node.fn] ?? 1;
+    default:
+      return node satisfies never;
+  }
+}
+
+const unaryCost: Partial<Record<string, number>> = {
+  exp: 8, log: 8, log1p: 10, expm1: 10, sin: 8, cos: 8, tanh: 10, logistic: 10, sqrt: 3, rsqrt: 3, erf: 14,
+};
+
+export function extentOf(axes: readonly Axis[]): number {
+  return axes.reduce((product, axis) => product * axis.size, 1);
+}
+
+/** Whether the body moves an element and computes nothing but indices. */
+export function isMovement(def: Def): boolean {
+  return def.kind === "map" && (def.body.op === "load" || def.body.op === "const");
+}
+
+/**
+ * Whether every operand is read again by many points: matrix products and convolutions, whose operands a tiled schedule
+ * keeps near. A weighted sum along rows is none, since it reads each element once.
+ */
+export function isContraction(def: Def): boolean {
+  if (def.kind !== "reduce") return false;
+  const domain = [...def.axes, ...def.over].filter((axis) => axis.size > 1);
+  const loads = loadsOf([def.body]);
+  if (loads.length === 0) return false;
+  return loads.every((load) => {
+    const used = axesIn(load.index);
+    const distinct = extentOf(domain.filter((axis) => used.has(axis.id)));
+    const missesRow = def.axes.some((axis) => axis.size > 1 && !used.has(axis.id));
+    return missesRow && extentOf(domain) >= 4 * distinct;
+  });
+}

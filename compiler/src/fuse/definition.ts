@@ -1,0 +1,61 @@
+/** What fusion works on: one definition per tensor, over expressions of one pool. */
+import type { Axis, Expr, LoopCounter, Reducer, Tensor } from "../lower/expr.ts";
+
+export interface MapDef {
+  readonly kind: "map";
+  readonly tensor: Tensor;
+  /** One per dimension of the tensor. */
+  readonly axes: readonly Axis[];
+  readonly body: Expr;
+  /** The operations that the body holds, for names. */
+  readonly labels: readonly string[];
+}
+
+export interface ReduceDef {
+  readonly kind: "reduce";
+  readonly tensor: Tensor;
+  readonly axes: readonly Axis[];
+  readonly over: readonly Axis[];
+  readonly reducer: Reducer;
+  readonly body: Expr;
+  readonly labels: readonly string[];
+}
+
+export type Def = MapDef | ReduceDef;
+
+export interface Carry {
+  readonly init: Tensor;
+  readonly input: Tensor;
+  readonly result: Tensor;
+  readonly final: Tensor;
+}
+
+export interface Stacked {
+  readonly element: Tensor;
+  readonly index: Expr;
+  readonly output: Tensor;
+}
+
+export interface LoopUnit {
+  readonly kind: "loop";
+  readonly counter: LoopCounter;
+  readonly body: readonly Unit[];
+  readonly carries: readonly Carry[];
+  readonly stacked: readonly Stacked[];
+}
+
+export type Unit = Def | LoopUnit;
+
+/** Tensors that a unit defines for the level that it stands in. */
+export function definedBy(unit: Unit): readonly Tensor[] {
+  if (unit.kind !== "loop") return [unit.tensor];
+  return [...unit.carries.map((carry) => carry.final), ...unit.stacked.map((stacked) => stacked.output)];
+}
+
+/** Every definition, those of loop bodies included, in order. */
+export function* definitionsIn(units: readonly Unit[]): Generator<Def> {
+  for (const unit of units) {
+    if (unit.kind === "loop") yield* definitionsIn(unit.body);
+    else yield unit;
+  }
+}

@@ -1,0 +1,48 @@
+/** Groups → kernels: reductions in stages, siblings over the same axes together, then what is stored. */
+import { invariant } from "../diagnostics/index.ts";
+import type { Axis, Expr, Tensor } from "../lower/expr.ts";
+import { nameOf } from "./grouping.ts";
+import type { Group } from "./group.ts";
+import type { Kernel, ReduceStage, Reduction, Store, StoreStage } from "./kernel.ts";
+
+export interface EmitOptions {
+  /** Whether a member's tensor itself is wanted in memory. */
+  readonly isStored: (tensor: Tensor) => boolean;
+  /** Rows of stacked outputs that a member's value is stored to. */
+  readonly stacked: (tensor: Tensor) => readonly { readonly output: Tensor; readonly index: Expr }[];
+}
+
+export function emitKernel(group: Group, { isStored, stacked }: EmitOptions): Kernel {
+  const loops: { stage: number; axes: readonly Axis[]; reductions: Reduction[] }[] = [];
+  const stores: { axes: readonly Axis[]; stores: Store[] }[] = [];
+  for (const { def, position, inner, body, value, stage } of group.members) {
+    if (def.kind === "reduce") {
+      let loop = loops.find((other) => other.stage === stage && sameAxes(other.axes, inner));
+      if (!loop) loops.push((loop = { stage, axes: inner, reductions: [] }));
+      loop.reductions.push({ id: def.tensor.id, reducer: def.reducer, body });
+    }
+    const targets: Store[] = stacked(def.tensor).map(({ output, index }) => ({
+      tensor: output,
+      index: [index, ...position],
+      value,
+    }));
+    if (isStored(def.tensor)) targets.push({ tensor: def.tensor, index: position, value });
+    if (targets.length === 0) continue;
+    const axes = def.kind === "reduce" ? [] : inner;
+    let place = stores.find((other) => sameAxes(other.axes, axes));
+    if (!place) stores.push((place = { axes, stores: [] }));
+    place.stores.push(...targets);
+  }
+  invariant(stores.length > 0, "a kernel stores something");
+  loops.sort((a, b) => a.stage - b.stage);
+  stores.sort((a, b) => a.axes.length - b.axes.length);
+  const stages: (ReduceStage | StoreStage)[] = [
+    ...loops.map(({ axes, reductions }): ReduceStage => ({ kind: "reduce", axes, reductions })),
+    ...stores.map((place): StoreStage => ({ kind: "store", ...place })),
+  ];
+  return { name: nameOf(group), rows: group.rows, stages, reasons: [...new Set(group.reasons)] };
+}
+
+function sameAxes(a: readonly Axis[], b: readonly Axis[]): boolean {
+  return a.length === b.length && a.every((axis, i) => axis.id === b[i]?.id);
+}

@@ -1,0 +1,101 @@
+/** A kernel in the making: definitions that share a space of rows. */
+import type { Axis, Expr, Tensor } from "../lower/expr.ts";
+import { loadsOf } from "../lower/expr-pool.ts";
+import { extentOf } from "./cost.ts";
+import type { Def, LoopUnit } from "./definition.ts";
+
+export interface Member {
+  readonly def: Def;
+  /** Where in its tensor the value goes, over the rows and `inner`; what reads it at the same row reads there. */
+  readonly position: readonly Expr[];
+  /** Axes within a row: those that a reduction runs over, or the further axes of a map. */
+  readonly inner: readonly Axis[];
+  /** Over the rows and `inner`; loads read tensors of other kernels alone. */
+  readonly body: Expr;
+  /** The result as other members see it: a `reduced` expression, or the body. */
+  readonly value: Expr;
+  /** Reductions of stage n read those of stages below n. */
+  readonly stage: number;
+}
+
+/** Something that runs as a whole, and what must run before it. */
+export interface Scheduled {
+  readonly dependencies: Set<Scheduled>;
+  /** The place in the program of its last definition. */
+  order: number;
+}
+
+export class Group implements Scheduled {
+  readonly dependencies = new Set<Scheduled>();
+  readonly rows: readonly Axis[];
+  readonly members: Member[] = [];
+  readonly byTensor = new Map<number, Member>();
+  readonly reasons: string[] = [];
+  readonly contraction: boolean;
+  order: number;
+
+  constructor(rows: readonly Axis[], contraction: boolean, order: number) {
+    this.rows = rows;
+    this.contraction = contraction;
+    this.order = order;
+  }
+
+  add(member: Member): void {
+    this.members.push(member);
+    this.byTensor.set(member.def.tensor.id, member);
+  }
+
+  get reduces(): boolean {
+    return this.members.some((member) => member.def.kind === "reduce");
+  }
+
+  get hasInner(): boolean {
+    return this.members.some((member) => member.inner.length > 0);
+  }
+
+  get rowCount(): number {
+    return extentOf(this.rows);
+  }
+
+  /** Tensors that the kernel reads from memory. */
+  loaded(): Map<number, Tensor> {
+    const tensors = new Map<number, Tensor>();
+    for (const load of loadsOf(this.members.map((member) => member.body))) tensors.set(load.tensor.id, load.tensor);
+    return tensors;
+  }
+}
+
+export class ScheduledLoop implements Scheduled {
+  readonly dependencies = new Set<Scheduled>();
+  readonly unit: LoopUnit;
+  readonly order: number;
+
+  constructor(unit: LoopUnit, order: number) {
+    this.unit = unit;
+    this.order = order;
+  }
+}
+
+/** Whether `from` must run after `target`. */
+export function dependsOn(from: Scheduled, target: Scheduled, seen: Set<Scheduled> = new Set()): boolean {
+  if (from === target) return true;
+  if (seen.has(from)) return false;
+  seen.add(from);
+  for (const dependency of from.dependencies) if (dependsOn(dependency, target, seen)) return true;
+  return false;
+}
+
+/** Dependencies first; otherwise in program order. */
+export function inOrder<S extends Scheduled>(items: readonly S[]): S[] {
+  const waiting = [...items].sort((a, b) => a.order - b.order);
+  const done = new Set<Scheduled>();
+  const ordered: S[] = [];
+  const visit = (item: S): void => {
+    if (done.has(item)) return;
+    done.add(item);
+    for (const other of waiting) if (item.dependencies.has(other)) visit(other);
+    ordered.push(item);
+  };
+  for (const item of waiting) visit(item);
+  return ordered;
+}

@@ -1,0 +1,213 @@
+/**
+ * Definitions of one level → groups, greedily in program order: a definition joins a kernel that it reads from, else one
+ * that runs over the same space and reads the same, else it starts one. Every decision leaves its reason.
+ */
+import { invariant } from "../diagnostics/index.ts";
+import { formatAval, avalOf } from "../ir/aval.ts";
+import type { Tensor } from "../lower/expr.ts";
+import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
+import { isContraction, maxSerialInner, minParallelRows } from "./cost.ts";
+import { type Def, definedBy, definitionsIn, type LoopUnit, type Unit } from "./definition.ts";
+import { dependsOn, Group, inOrder, type Member, type Scheduled, ScheduledLoop } from "./group.ts";
+import { alignAlone, alignToProducer, alignToSibling, innerExtent, isContiguousInRow } from "./legality.ts";
+
+/** Up to this many elements it does not matter that a row's elements are not neighbours in memory. */
+const smallStrided = 65_536;
+
+export interface GroupingOptions {
+  readonly maxBindings: number;
+  /** Tensors that must be in memory whatever reads them. */
+  readonly forced: ReadonlySet<number>;
+  /** How many stacked outputs an element is stored to. */
+  readonly stackedStores: (tensor: number) => number;
+  readonly reasons: ReadonlyMap<number, readonly string[]>;
+}
+
+export interface Grouped {
+  readonly scheduled: readonly (Group | ScheduledLoop)[];
+  /** Whether something outside of its kernel wants a value in memory. */
+  isStored(tensor: Tensor, group: Group): boolean;
+}
+
+export function groupUnits(units: readonly Unit[], options: GroupingOptions, pool: ExprPool): Grouped {
+  const grouping = new Grouping(units, options, pool);
+  units.forEach((unit, order) => {
+    if (unit.kind === "loop") grouping.addLoop(unit, order);
+    else grouping.addDef(unit, order);
+  });
+  return {
+    scheduled: inOrder(grouping.scheduled),
+    isStored: (tensor, group) => grouping.isStored(tensor.id, new Set(group.byTensor.keys())),
+  };
+}
+
+/** Why a definition does not join, or the member that it becomes. */
+type Attempt = { readonly member: Member } | { readonly refusal: string };
+
+class Grouping {
+  readonly scheduled: (Group | ScheduledLoop)[] = [];
+  readonly #options: GroupingOptions;
+  readonly #pool: ExprPool;
+  readonly #producers = new Map<number, Group | ScheduledLoop>();
+  /** Definitions (by tensor) and loops that read a tensor. */
+  readonly #readers = new Map<number, Set<number | LoopUnit>>();
+
+  constructor(units: readonly Unit[], options: GroupingOptions, pool: ExprPool) {
+    this.#options = options;
+    this.#pool = pool;
+    for (const unit of units) {
+      for (const tensor of readBy(unit)) {
+        const readers = this.#readers.get(tensor) ?? new Set();
+        this.#readers.set(tensor, readers.add(unit.kind === "loop" ? unit : unit.tensor.id));
+      }
+    }
+  }
+
+  addLoop(unit: LoopUnit, order: number): void {
+    const loop = new ScheduledLoop(unit, order);
+    for (const tensor of readBy(unit)) this.#depend(loop, tensor);
+    for (const tensor of definedBy(unit)) this.#producers.set(tensor.id, loop);
+    this.scheduled.push(loop);
+  }
+
+  addDef(def: Def, order: number): void {
+    const { group, member, reason } = this.#choose(def, order);
+    for (const tensor of readBy(def)) this.#depend(group, tensor);
+    group.add(member);
+    group.order = order;
+    group.reasons.push(reason, ...(this.#options.reasons.get(def.tensor.id) ?? []));
+    this.#producers.set(def.tensor.id, group);
+  }
+
+  #depend(item: Scheduled, tensor: number): void {
+    const producer = this.#producers.get(tensor);
+    if (producer && producer !== item) item.dependencies.add(producer);
+  }
+
+  #choose(def: Def, order: number): { group: Group; member: Member; reason: string } {
+    const refusals: string[] = [];
+    const dependencies = new Set(readBy(def).map((tensor) => this.#producers.get(tensor)));
+    const vertical = this.scheduled.filter((item) => item instanceof Group && dependencies.has(item));
+    for (const group of vertical.toReversed()) {
+      if (!(group instanceof Group)) continue;
+      const attempt = this.#tryVertical(group, def, dependencies);
+      if ("member" in attempt) {
+        const source = sourceName(group, def);
+        return { group, member: attempt.member, reason: `${describe(def)} joins: it reads ${source} at its own row` };
+      }
+      refusals.push(`not with ${nameOf(group)}: ${attempt.refusal}`);
+    }
+    for (const group of this.scheduled.toReversed()) {
+      if (!(group instanceof Group) || dependencies.has(group)) continue;
+      const member = this.#trySibling(group, def, dependencies);
+      if (member) {
+        const reason = `${describe(def)} joins: it runs over the same ${def.kind === "reduce" ? "rows and axes" : "points"} and reads the same`;
+        return { group, member, reason };
+      }
+    }
+    const rows = def.axes.filter((axis) => axis.size > 1);
+    const group = new Group(rows, isContraction(def), order);
+    const member = alignAlone(group, def, this.#pool);
+    invariant(member, "a definition can always be computed by itself");
+    this.scheduled.push(group);
+    const why = refusals.length > 0 ? ` (${refusals.join("; ")})` : "";
+    return { group, member, reason: `${describe(def)} starts the kernel${why}` };
+  }
+
+  #tryVertical(group: Group, def: Def, dependencies: ReadonlySet<Scheduled | undefined>): Attempt {
+    if (isContraction(def)) return { refusal: "a contraction reads its operands from memory" };
+    if (this.#wouldCycle(group, dependencies)) return { refusal: "another kernel would have to run in between" };
+    const member = alignToProducer(group, def, this.#pool);
+    if (!member) return { refusal: "it reads more than its own row" };
+    const refusal = refuseInner(group, member) ?? this.#refuseBindings(group, member);
+    return refusal === null ? { member } : { refusal };
+  }
+
+  #trySibling(group: Group, def: Def, dependencies: ReadonlySet<Scheduled | undefined>): Member | null {
+    if (isContraction(def) || group.contraction) return null;
+    if (def.kind === "map" && (group.reduces || group.hasInner)) return null;
+    const member = alignToSibling(group, def, this.#pool);
+    if (!member) return null;
+    if (def.kind === "reduce") {
+      const like = group.members.some((other) => other.def.kind === "reduce" && other.inner === member.inner);
+      if (!like) return null;
+    }
+    const loads = loadsOf([member.body]);
+    const theirs = new Set(loadsOf(group.members.map((other) => other.body)));
+    if (loads.length > 0 && !loads.some((load) => theirs.has(load))) return null;
+    if (this.#refuseBindings(group, member) !== null || this.#wouldCycle(group, dependencies)) return null;
+    return member;
+  }
+
+  /** Whether something that the definition reads depends on the group by another way. */
+  #wouldCycle(group: Group, dependencies: ReadonlySet<Scheduled | undefined>): boolean {
+    const seen = new Set<Scheduled>();
+    for (const dependency of dependencies) {
+      if (dependency && dependency !== group && dependsOn(dependency, group, seen)) return true;
+    }
+    return false;
+  }
+
+  #refuseBindings(group: Group, member: Member): string | null {
+    const bound = new Set(group.loaded().keys());
+    for (const load of loadsOf([member.body])) bound.add(load.tensor.id);
+    let count = bound.size;
+    const inside = new Set([...group.byTensor.keys(), member.def.tensor.id]);
+    for (const tensor of inside) count += Number(this.isStored(tensor, inside)) + this.#options.stackedStores(tensor);
+    const { maxBindings } = this.#options;
+    return count > maxBindings ? `it would bind ${count} buffers, ${maxBindings} are allowed` : null;
+  }
+
+  isStored(tensor: number, inside: ReadonlySet<number>): boolean {
+    const readers = [...(this.#readers.get(tensor) ?? [])];
+    return this.#options.forced.has(tensor) || readers.some((reader) => typeof reader !== "number" || !inside.has(reader));
+  }
+}
+
+/** Tensors that a unit reads, by id. */
+function readBy(unit: Unit): number[] {
+  const bodies = unit.kind === "loop" ? [...definitionsIn(unit.body)].map((def) => def.body) : [unit.body];
+  const read = loadsOf(bodies).map((load) => load.tensor.id);
+  return unit.kind === "loop" ? [...read, ...initsIn(unit)] : read;
+}
+
+function initsIn(loop: LoopUnit): number[] {
+  const inner = loop.body.flatMap((unit) => (unit.kind === "loop" ? initsIn(unit) : []));
+  return [...loop.carries.map((carry) => carry.init.id), ...inner];
+}
+
+/** Why a member does not suit the group's rows, or null. */
+function refuseInner(group: Group, member: Member): string | null {
+  if (member.inner.length === 0) return null;
+  if (group.contraction) return "a contraction takes only epilogues of its own shape";
+  if (!group.reduces && member.def.kind === "map") return "it has more elements than the kernel has rows";
+  const extent = innerExtent(member);
+  if (group.rowCount < minParallelRows && extent > maxSerialInner) {
+    return `${group.rowCount} rows of ${extent} elements leave most of a device idle`;
+  }
+  if (member.def.kind === "map" && !isContiguousInRow(member) && group.rowCount * extent > smallStrided) {
+    return "its rows are not contiguous in memory";
+  }
+  return null;
+}
+
+function describe(def: Def): string {
+  return `${def.labels.at(-1) ?? "value"} ${typeOf(def.tensor)}`;
+}
+
+function typeOf(tensor: Tensor): string {
+  return formatAval(avalOf(tensor.dtype, tensor.shape), false);
+}
+
+function sourceName(group: Group, def: Def): string {
+  const read = new Set(readBy(def));
+  const names = group.members.filter((member) => read.has(member.def.tensor.id)).map(({ def: source }) => describe(source));
+  return names.join(" and ");
+}
+
+/** A readable name from the operations that a group holds. */
+export function nameOf(group: Group): string {
+  const labels = [...new Set(group.members.flatMap((member) => member.def.labels))];
+  const shown = labels.length > 5 ? [...labels.slice(0, 4), "etc"] : labels;
+  return shown.join("_").replace(/[^A-Za-z0-9_]/g, "_");
+}

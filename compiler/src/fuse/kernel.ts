@@ -1,0 +1,64 @@
+/**
+ * Fused kernels: what runs in one dispatch, before any device language. For each point of `rows` (all points in
+ * parallel, in any order) the stages run in order; `reduced` expressions name results of earlier stages of the same row.
+ */
+import type { Axis, Expr, LoopCounter, Reducer, Tensor } from "../lower/expr.ts";
+
+export interface Reduction {
+  /** What `reduced` expressions of later stages name; unique within the kernel. */
+  readonly id: number;
+  readonly reducer: Reducer;
+  /** Over the kernel's rows and the stage's axes. */
+  readonly body: Expr;
+}
+
+export interface ReduceStage {
+  readonly kind: "reduce";
+  readonly axes: readonly Axis[];
+  /** Siblings: they share the loop over `axes`. */
+  readonly reductions: readonly Reduction[];
+}
+
+export interface Store {
+  readonly tensor: Tensor;
+  readonly index: readonly Expr[];
+  readonly value: Expr;
+}
+
+/** Stores for each point of `axes` within the row; no axes: once a row. */
+export interface StoreStage {
+  readonly kind: "store";
+  readonly axes: readonly Axis[];
+  readonly stores: readonly Store[];
+}
+
+export interface Kernel {
+  /** A readable name from the operations it holds, as in `dot_general_add_tanh`. */
+  readonly name: string;
+  readonly rows: readonly Axis[];
+  readonly stages: readonly (ReduceStage | StoreStage)[];
+  /** Why these operations are together: one line each, for `inspect --stage fused`. */
+  readonly reasons: readonly string[];
+}
+
+export type FusedStep =
+  | { readonly kind: "kernel"; readonly kernel: Kernel }
+  /** The same bytes under another tensor (a reshape that had to be kept, an input that is an output). */
+  | { readonly kind: "copy"; readonly from: Tensor; readonly to: Tensor }
+  | {
+      readonly kind: "loop";
+      readonly counter: LoopCounter;
+      readonly body: readonly FusedStep[];
+      readonly carries: readonly {
+        readonly init: Tensor;
+        readonly input: Tensor;
+        readonly result: Tensor;
+        readonly final: Tensor;
+      }[];
+    };
+
+export interface FusedProgram {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly steps: readonly FusedStep[];
+}

@@ -1,0 +1,41 @@
+/**
+ * The static memory plan: which buffer holds each tensor of a fused program, known before anything runs.
+ *
+ * What code generation does with it: a tensor that a step names lives in `assignment.get(tensor.id)`. A `copy` step
+ * whose two tensors have the same buffer does nothing. Around a loop step the copies of `loops.get(counter.id)` are
+ * added: `before` in front of the loop, `after` as the last steps of its body.
+ */
+import type { BufferRef, BufferSpec } from "../executable.ts";
+
+export interface PlannedCopy {
+  readonly from: BufferRef;
+  readonly to: BufferRef;
+  readonly bytes: number;
+}
+
+export interface LoopPlan {
+  /** First values of carries that something else still needs, or that lie where the loop cannot write. */
+  readonly before: readonly PlannedCopy[];
+  /** Results that could be neither computed in place nor alternate between two buffers. */
+  readonly after: readonly PlannedCopy[];
+}
+
+export interface MemoryPlan {
+  /**
+   * Bytes are a multiple of 4 and at least 4, also for empty tensors. A buffer that holds any output of the program has
+   * the role `output`, unless it is an input's.
+   */
+  readonly buffers: readonly BufferSpec[];
+  /**
+   * By `Tensor.id`, for every tensor that a step stores, loads or copies, and for inputs and outputs. An `{ even, odd }`
+   * pair only for tensors of a loop's body that no inner loop touches: it goes by the parity of the loop that the
+   * tensor's steps stand in directly.
+   */
+  readonly assignment: ReadonlyMap<number, BufferRef>;
+  /** By `LoopCounter.id`, for every loop. */
+  readonly loops: ReadonlyMap<number, LoopPlan>;
+  /** Bytes of all temps and outputs. They exist at once while a call runs; inputs count apart. */
+  readonly peakBytes: number;
+  /** Decisions with their reasons, for `inspect --stage memory`. */
+  readonly reasons: readonly string[];
+}

@@ -1,0 +1,10 @@
+export * from "./aval.ts";
+export * from "./check.ts";
+export * from "./dtype.ts";
+export * from "./equal.ts";
+export * from "./host-array.ts";
+export * from "./jaxpr.ts";
+export * from "./parse.ts";
+export * from "./placement.ts";
+export { literalText, printJaxpr, type PrintOptions } from "./print.ts";
+export * from "./shape.ts";

@@ -1,0 +1,181 @@
+/**
+ * Expressions with structural identity: within one pool, equal expressions are one object. So substitution can be
+ * memoized by node, and a body that reads a value many times grows by one node, not by a copy of the value.
+ */
+import type { Expr, Tensor } from "./expr.ts";
+import { constExpr } from "./expr.ts";
+import { sizeOf } from "../ir/shape.ts";
+import { simplifyIndex } from "./simplify-index.ts";
+
+/** What a rewrite replaces; `undefined` keeps the node. Replacements are not rewritten again. */
+export interface RewriteRules {
+  readonly axis?: (id: number) => Expr | undefined;
+  readonly load?: (tensor: Tensor, index: readonly Expr[]) => Expr | undefined;
+  readonly reduced?: (reduction: number) => Expr | undefined;
+}
+
+export class ExprPool {
+  readonly #byKey = new Map<string, Expr>();
+  readonly #ids = new Map<Expr, number>();
+
+  /** The pool's own object for a structurally equal expression, with its index arithmetic simplified. */
+  intern(expr: Expr): Expr {
+    return this.rewrite(expr, {});
+  }
+
+  /** Identifies an expression of the pool. */
+  idOf(expr: Expr): number {
+    const id = this.#ids.get(expr);
+    return id ?? (this.#ids.get(this.intern(expr)) as number);
+  }
+
+  /** Names a list of expressions of the pool, for memo tables. */
+  keyOf(exprs: readonly Expr[]): string {
+    return exprs.map((expr) => this.idOf(expr)).join(",");
+  }
+
+  /** `memo` may be kept between calls with the same rules. */
+  rewrite(expr: Expr, rules: RewriteRules, memo: Map<Expr, Expr> = new Map()): Expr {
+    const known = memo.get(expr);
+    if (known !== undefined) return known;
+    const result = this.#rewriteNode(expr, rules, memo);
+    memo.set(expr, result);
+    return result;
+  }
+
+  rewriteAll(exprs: readonly Expr[], rules: RewriteRules, memo: Map<Expr, Expr> = new Map()): Expr[] {
+    return exprs.map((expr) => this.rewrite(expr, rules, memo));
+  }
+
+  #rewriteNode(expr: Expr, rules: RewriteRules, memo: Map<Expr, Expr>): Expr {
+    const visit = (child: Expr): Expr => this.rewrite(child, rules, memo);
+    switch (expr.op) {
+      case "const":
+      case "counter":
+        return this.#make(expr);
+      case "axis":
+        return rules.axis?.(expr.axis.id) ?? this.#make(expr);
+      case "reduced":
+        return rules.reduced?.(expr.reduction) ?? this.#make(expr);
+      case "load": {
+        const index = expr.index.map((at, d) => (expr.tensor.shape[d] === 1 ? this.#make(constExpr(0)) : visit(at)));
+        // An empty tensor is never really read: the load stands in a branch that is not taken.
+        if (sizeOf(expr.tensor.shape) === 0) return this.#make(constExpr(0, expr.dtype));
+        return rules.load?.(expr.tensor, index) ?? this.#make({ ...expr, index });
+      }
+      case "unary":
+      case "cast":
+      case "bitcast":
+        return this.#make({ ...expr, x: visit(expr.x) });
+      case "binary":
+        return this.#make({ ...expr, x: visit(expr.x), y: visit(expr.y) });
+      case "select": {
+        const condition = visit(expr.condition);
+        if (condition.op === "const") return visit(condition.value ? expr.onTrue : expr.onFalse);
+        return this.#make({ ...expr, condition, onTrue: visit(expr.onTrue), onFalse: visit(expr.onFalse) });
+      }
+      default:
+        return expr satisfies never;
+    }
+  }
+
+  /** Interns a node over children of the pool. */
+  #make(expr: Expr): Expr {
+    if (this.#ids.has(expr)) return expr;
+    const simple = simplifyIndex(expr);
+    if (simple !== expr) return this.#internSpine(simple);
+    return this.#lookup(expr);
+  }
+
+  /** Interns what a simplification built above children of the pool; it is simple already. */
+  #internSpine(expr: Expr): Expr {
+    if (this.#ids.has(expr)) return expr;
+    if (expr.op === "binary") return this.#lookup({ ...expr, x: this.#internSpine(expr.x), y: this.#internSpine(expr.y) });
+    return this.#lookup(expr);
+  }
+
+  #lookup(expr: Expr): Expr {
+    const key = this.#keyOfNode(expr);
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    this.#byKey.set(key, expr);
+    this.#ids.set(expr, this.#ids.size);
+    return expr;
+  }
+
+  #keyOfNode(expr: Expr): string {
+    switch (expr.op) {
+      case "const":
+        return `const ${expr.dtype} ${Object.is(expr.value, -0) ? "-0" : expr.value}`;
+      case "axis":
+        return `axis ${expr.axis.id}`;
+      case "counter":
+        return `counter ${expr.loop.id}`;
+      case "reduced":
+        return `reduced ${expr.dtype} ${expr.reduction}`;
+      case "load":
+        return `load ${expr.tensor.id} ${this.keyOf(expr.index)}`;
+      case "unary":
+        return `${expr.fn} ${this.idOf(expr.x)}`;
+      case "cast":
+      case "bitcast":
+        return `${expr.op} ${expr.dtype} ${this.idOf(expr.x)}`;
+      case "binary":
+        return `${expr.fn} ${this.idOf(expr.x)} ${this.idOf(expr.y)}`;
+      case "select":
+        return `select ${this.keyOf([expr.condition, expr.onTrue, expr.onFalse])}`;
+      default:
+        return expr satisfies never;
+    }
+  }
+}
+
+/** The direct operands, index expressions included. */
+export function childrenOf(expr: Expr): readonly Expr[] {
+  switch (expr.op) {
+    case "const":
+    case "axis":
+    case "counter":
+    case "reduced":
+      return [];
+    case "load":
+      return expr.index;
+    case "unary":
+    case "cast":
+    case "bitcast":
+      return [expr.x];
+    case "binary":
+      return [expr.x, expr.y];
+    case "select":
+      return [expr.condition, expr.onTrue, expr.onFalse];
+    default:
+      return expr satisfies never;
+  }
+}
+
+/** Each node once, operands before what uses them. */
+export function nodesOf(exprs: readonly Expr[]): Expr[] {
+  const seen = new Set<Expr>();
+  const nodes: Expr[] = [];
+  const visit = (expr: Expr): void => {
+    if (seen.has(expr)) return;
+    seen.add(expr);
+    for (const child of childrenOf(expr)) visit(child);
+    nodes.push(expr);
+  };
+  for (const expr of exprs) visit(expr);
+  return nodes;
+}
+
+export type Load = Extract<Expr, { op: "load" }>;
+
+export function loadsOf(exprs: readonly Expr[]): Load[] {
+  return nodesOf(exprs).filter((expr): expr is Load => expr.op === "load");
+}
+
+/** The axes that an expression depends on. */
+export function axesIn(exprs: readonly Expr[]): Set<number> {
+  const axes = new Set<number>();
+  for (const expr of nodesOf(exprs)) if (expr.op === "axis") axes.add(expr.axis.id);
+  return axes;
+}

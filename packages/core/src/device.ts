@@ -1,0 +1,191 @@
+/**
+ * Where arrays live and programs run. The device opens on first use; until it is there, uploads and calls wait in order,
+ * so that user code never awaits it.
+ */
+import {
+  type Aval,
+  type CompiledProgram,
+  Constant,
+  erasedAval,
+  FaxError,
+  type HostArray,
+  type HostData,
+  InternalError,
+  NDArray,
+  server,
+  userLocation,
+  type Value,
+} from "@fax/compiler";
+import { DeferredBackend, DeferredHandle, type DevicePreference, openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
+import { ReferenceBackend } from "./reference-backend.ts";
+import { WebGPUBackend } from "./webgpu-backend.ts";
+
+/** A value on a device that may still be opening. */
+type Handle = DeferredHandle<object>;
+
+/** The device in use. */
+export interface DeviceInfo {
+  readonly kind: "webgpu" | "reference";
+  readonly name: string;
+  /** Which device, and why: one line. */
+  readonly reason: string;
+  /** The WebGPU device itself, for counts of dispatches, submits and bytes. */
+  readonly webgpu: WebGPUDevice | null;
+}
+
+let preference: DevicePreference = "auto";
+let opening: Promise<DeviceInfo> | null = null;
+let backend: DeferredBackend<CompiledProgram, object> | null = null;
+const listeners: ((info: DeviceInfo) => void)[] = [];
+
+/**
+ * Chooses the device for all that follows; call it before the first operation. FAX2007 once another one is in use.
+ *
+ * @example
+ * setDevice("reference");
+ */
+export function setDevice(next: DevicePreference): void {
+  if (opening !== null && next !== preference) {
+    throw new FaxError({
+      code: "FAX2007",
+      message: `setDevice: the device "${preference}" is in use already`,
+      source: userLocation(),
+      help: "choose the device before the first operation, or set the environment variable FAX_DEVICE",
+    });
+  }
+  preference = next;
+}
+
+/** Calls `listener` once the device is open, with which it is and why. */
+export function onDeviceOpen(listener: (info: DeviceInfo) => void): void {
+  listeners.push(listener);
+}
+
+/** The device in use, opened if need be. Rejects with FAX2001 if the one that was asked for is not there. */
+export async function device(): Promise<DeviceInfo> {
+  start();
+  if (opening === null) throw new InternalError("the device did not start to open");
+  return opening;
+}
+
+function start(): DeferredBackend<CompiledProgram, object> {
+  if (backend !== null) return backend;
+  const opened = openDevice(preference);
+  opening = opened.then(({ device: webgpu, reason }) => {
+    const info: DeviceInfo =
+      webgpu === null
+        ? { kind: "reference", name: "reference evaluator", reason, webgpu }
+        : { kind: "webgpu", name: webgpu.name, reason, webgpu };
+    for (const listener of listeners) listener(info);
+    return info;
+  });
+  // Whoever awaits the device, or reads a value, sees the failure; nobody else need.
+  opening.catch(() => undefined);
+  backend = new DeferredBackend(
+    opened.then(({ device: webgpu }) => (webgpu === null ? new ReferenceBackend() : new WebGPUBackend(webgpu))),
+  );
+  return backend;
+}
+
+/** An array whose elements are known, on the host or on the device. */
+export class KnownArray extends NDArray<string> {
+  override readonly aval: Aval;
+  /** Data that no device has needed yet. */
+  #host: HostArray | null;
+  #handle: Handle | null;
+  #disposed = false;
+
+  constructor(aval: Aval, value: HostArray | Handle) {
+    super();
+    this.aval = aval;
+    this.#host = value instanceof DeferredHandle ? null : value;
+    this.#handle = value instanceof DeferredHandle ? value : null;
+    if (this.#handle !== null) start().trackOwner(this, this.#handle);
+  }
+
+  /** The value on the device, sent there if need be. */
+  handle(): Handle {
+    if (this.#disposed) throw disposedError(this.aval);
+    if (this.#handle === null) {
+      if (this.#host === null) throw new InternalError("an array without a value");
+      this.#handle = start().upload(this.#host);
+      this.#host = null;
+      start().trackOwner(this, this.#handle);
+    }
+    return this.#handle;
+  }
+
+  override async data(): Promise<HostData> {
+    if (this.#disposed) throw disposedError(this.aval);
+    if (this.#host !== null) return this.#host.data.slice();
+    return start().read(this.handle(), this.aval.dtype, this.size);
+  }
+
+  override dispose(): void {
+    if (this.#handle !== null && !this.#disposed) start().release(this.#handle);
+    this.#disposed = true;
+    this.#host = null;
+    this.#handle = null;
+  }
+
+  override toString(): string {
+    return `NDArray(${this.aval.dtype}[${this.shape.join(",")}])`;
+  }
+}
+
+function disposedError(aval: Aval): FaxError {
+  return new FaxError({
+    code: "FAX1005",
+    message: `an array of type ${aval.dtype}[${aval.shape.join(",")}] is used after it was disposed`,
+    source: userLocation(),
+    help: "dispose of an array only when nothing reads it any more; without dispose it is freed by itself",
+  });
+}
+
+/** An array of the given elements; they are not copied, so the caller must not change them afterwards. */
+export function arrayFromHost(host: HostArray): NDArray {
+  const aval: Aval = { dtype: host.dtype, shape: host.shape, placement: server, weak: false };
+  return new KnownArray(aval, host) as unknown as NDArray;
+}
+
+/** Runs a compiled program on known values; its results are there once the device has computed them. */
+export function runProgram(program: CompiledProgram, inputs: readonly Value[]): Value[] {
+  const running = start();
+  const scalars: Handle[] = [];
+  const handles = inputs.map((input) => {
+    if (input instanceof KnownArray) return input.handle();
+    if (!(input instanceof Constant)) throw escaped(input);
+    const handle = running.upload({ dtype: input.dtype, shape: [], data: scalarData(input) });
+    scalars.push(handle);
+    return handle;
+  });
+  const { outvars } = program.jaxpr;
+  const results = running.execute(program, outvars.length, handles);
+  for (const scalar of scalars) running.release(scalar);
+  return outvars.map((atom, i) => new KnownArray({ ...erasedAval(atom.aval), weak: false }, results[i] as Handle));
+}
+
+function escaped(value: Value): FaxError {
+  return new FaxError({
+    code: "FAX1001",
+    message: `a tracer of type ${value.dtype}[${value.shape.join(",")}] is used outside the trace that made it`,
+    source: userLocation(),
+    help: "return the value from the traced function instead of storing it in a variable outside",
+  });
+}
+
+function scalarData({ dtype, value }: Constant): HostData {
+  switch (dtype) {
+    case "f32":
+    case "f16":
+      return Float32Array.of(value);
+    case "i32":
+      return Int32Array.of(value);
+    case "u32":
+      return Uint32Array.of(value);
+    case "bool":
+      return Uint8Array.of(value);
+    default:
+      return dtype satisfies never;
+  }
+}

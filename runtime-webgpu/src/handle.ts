@@ -1,0 +1,110 @@
+/**
+ * Values on the device. A handle stands for a value from the moment it is asked for; its storage exists once the task
+ * that computes it has run. Handles of one storage are the same bytes: an output that is an input, outputs that share.
+ */
+import { type FaxError, InternalError } from "@fax/compiler/diagnostics";
+import type { BufferPool, PooledBuffer } from "./buffer-pool.ts";
+
+/** What became of a call: known some turns after it is submitted. Its failure is also that of all that depends on it. */
+export class Verdict {
+  error: FaxError | null = null;
+  settled = false;
+  readonly done: Promise<void>;
+
+  constructor(own: Promise<FaxError | null>, inputs: readonly Verdict[]) {
+    this.done = this.#decide(own, inputs);
+  }
+
+  /** Never rejects: whoever reads the value finds the error. */
+  async #decide(own: Promise<FaxError | null>, inputs: readonly Verdict[]): Promise<void> {
+    for (const input of inputs) if (!input.settled) await input.done;
+    const error = await own;
+    this.error = inputs.find((input) => input.error !== null)?.error ?? error;
+    this.settled = true;
+  }
+}
+
+/** Counts its handles. */
+export class Storage {
+  readonly buffer: PooledBuffer;
+  readonly #pool: BufferPool;
+  #references = 0;
+
+  constructor(buffer: PooledBuffer, pool: BufferPool) {
+    this.buffer = buffer;
+    this.#pool = pool;
+  }
+
+  retain(): this {
+    this.#references++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.#pool.give(this.buffer);
+  }
+}
+
+type State =
+  | { readonly kind: "pending" }
+  | { readonly kind: "ready"; readonly storage: Storage; readonly bytes: number; readonly verdict: Verdict | null }
+  | { readonly kind: "failed"; readonly error: Error }
+  | { readonly kind: "freed" };
+
+/** Opaque to callers: they pass it to the device that made it. */
+export class BufferHandle {
+  #state: State = { kind: "pending" };
+  /** Pending tasks and reads that still need the storage. */
+  #uses = 0;
+  #dropped = false;
+  #wake: (() => void) | null = null;
+  #resolved: Promise<void> | null = null;
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** No longer pending. Made on demand: most values are never waited for. */
+  async whenResolved(): Promise<void> {
+    if (this.#state.kind !== "pending") return;
+    this.#resolved ??= new Promise((resolve) => (this.#wake = resolve));
+    await this.#resolved;
+  }
+
+  resolve(storage: Storage, bytes: number, verdict: Verdict | null): void {
+    this.#enter({ kind: "ready", storage: storage.retain(), bytes, verdict });
+  }
+
+  fail(error: Error): void {
+    this.#enter({ kind: "failed", error });
+  }
+
+  use(): void {
+    if (this.#dropped) throw new InternalError("a buffer is used after it was released");
+    this.#uses++;
+  }
+
+  unuse(): void {
+    this.#uses--;
+    this.#freeIfUnneeded();
+  }
+
+  /** The user's side no longer needs it; idempotent. */
+  drop(): void {
+    this.#dropped = true;
+    this.#freeIfUnneeded();
+  }
+
+  #enter(state: State): void {
+    this.#state = state;
+    this.#wake?.();
+    this.#freeIfUnneeded();
+  }
+
+  #freeIfUnneeded(): void {
+    if (!this.#dropped || this.#uses > 0 || this.#state.kind !== "ready") return;
+    const { storage } = this.#state;
+    this.#state = { kind: "freed" };
+    storage.release();
+  }
+}

@@ -1,0 +1,12 @@
+export { type Backend, DeferredBackend, DeferredHandle } from "./deferred.ts";
+export { type AdapterDescription, type AdapterReport, describeAdapters } from "./describe.ts";
+export { type DeviceStats, WebGPUDevice } from "./device.ts";
+export type { BufferHandle } from "./handle.ts";
+export {
+  type DevicePreference,
+  devicePreferences,
+  deviceVariable,
+  openDevice,
+  type OpenedDevice,
+  parseDevicePreference,
+} from "./open.ts";
