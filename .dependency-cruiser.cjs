@@ -14,12 +14,12 @@ const rooms = {
   interpret: ["diagnostics", "ir", "trace", "primitives"],
   staging: ["diagnostics", "ir", "trace", "primitives", "transforms"],
   lower: ["diagnostics", "ir", "trace", "primitives", "transforms"],
-  fuse: ["diagnostics", "ir", "trace", "primitives", "transforms", "staging", "lower"],
+  fuse: ["diagnostics", "ir", "trace", "primitives", "transforms", "staging", "lower", "executable.ts"],
   codegen: ["diagnostics", "ir", "trace", "primitives", "transforms", "staging", "lower", "fuse", "executable.ts"],
 };
 
 /** Type-only imports that a room may have besides. */
-const typesOnly = { primitives: ["lower", "transforms"], fuse: ["executable.ts"] };
+const typesOnly = { primitives: ["lower", "transforms"] };
 
 const inRoom = (room) =>
   room.endsWith(".ts") ? `^compiler/src/${room.replace(".", "\\.")}$` : `^compiler/src/${room}/`;
@@ -49,7 +49,7 @@ const packages = [
   { name: "runtime-webgpu", folder: "runtime-webgpu", below: ["compiler"] },
   { name: "core", folder: "packages/core", below: ["compiler", "runtime-webgpu"] },
   { name: "libraries", folder: "packages/(?!core/)[^/]+", below: ["packages/core"] },
-  { name: "cli", folder: "cli", below: ["compiler", "runtime-webgpu", "packages/core"] },
+  { name: "cli", folder: "cli", below: ["compiler", "runtime-webgpu", "packages/[^/]+"] },
   { name: "examples", folder: "examples", below: ["packages/[^/]+"] },
 ];
 
@@ -108,7 +108,7 @@ module.exports = {
       from: {},
       to: {
         path: "^compiler/src/",
-        pathNot: [...Object.keys(rooms).map(inRoom), "^compiler/src/(executable|pipeline|index)\\.ts$"],
+        pathNot: [...Object.keys(rooms).map(inRoom), "^compiler/src/(executable|pipeline|inspect|index)\\.ts$"],
       },
     },
     {

@@ -1,12 +1,11 @@
 import { type NDArray, type Value } from "@fax/compiler";
-import { grad, hessian, jacfwd, jacrev, jit, jvp, lax, linearize, makeJaxpr, setDevice, valueAndGrad, vjp, vmap } from "@fax/core";
-import { arrayFromHost } from "../packages/core/src/device.ts";
+import { grad, hessian, jacfwd, jacrev, jit, jvp, lax, linearize, makeJaxpr, np, setDevice, valueAndGrad, vjp, vmap } from "@fax/core";
 import { beforeAll, describe, expect, it } from "vitest";
 
 beforeAll(() => setDevice("reference"));
 
 function array(values: readonly number[], shape: readonly number[] = [values.length]): NDArray<string> {
-  return arrayFromHost({ dtype: "f32", shape, data: Float32Array.from(values) });
+  return np.array(Float32Array.from(values), { shape });
 }
 
 async function list(value: unknown): Promise<unknown> {

@@ -61,7 +61,9 @@ async function tracingFaults(file: string, cwd: string): Promise<{ faults: unkno
         traceEntry(entry);
         programs.push(entry.name);
       } catch (error) {
-        faults.push(error instanceof FaxError ? error.with({ notes: [{ text: `while tracing ${entry.name}` }] }) : error);
+        faults.push(
+          error instanceof FaxError ? error.with({ notes: [{ text: `while tracing ${entry.name}` }] }) : error,
+        );
       }
     }
   } catch (error) {

@@ -1,10 +1,10 @@
 /** The command line: which commands and options there are, their help, and what each exit code means. */
-import type { Style } from "@fax/compiler/diagnostics";
+import { stages } from "@fax/compiler";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { CheckOptions } from "./check.ts";
 import type { CompileOptions } from "./compile.ts";
 import type { DoctorOptions } from "./doctor.ts";
-import { type InspectOptions, stageNames } from "./inspect.ts";
+import type { InspectOptions } from "./inspect.ts";
 import { devices, type RunOptions } from "./run.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -51,15 +51,20 @@ function commands(
   version: string,
 ): Command {
   const program = new Command("fax")
-    .description("Trains federated models that are written in TypeScript, on your GPU, and shows what the compiler did.")
+    .description(
+      "Trains federated models that are written in TypeScript, on your GPU, and shows what the compiler did.",
+    )
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help");
   inheritable(program, terminal);
-  program.addHelpText("after", examples(terminal, {
-    "fax run examples/fedavg-mnist.fax.ts": "train, and print a line per round",
-    "fax inspect examples/parallel-loss.fax.ts --stage grad": "the derivative, as a federated program",
-    "fax doctor": "what would run here",
-  }));
+  program.addHelpText(
+    "after",
+    examples(terminal, {
+      "fax run examples/fedavg-mnist.fax.ts": "train, and print a line per round",
+      "fax inspect examples/parallel-loss.fax.ts --stage grad": "the derivative, as a federated program",
+      "fax doctor": "what would run here",
+    }),
+  );
   program.addHelpText("after", "\nExit codes: 0 success, 1 your program is at fault, 2 wrong usage.");
 
   const json = (): Option => new Option("--json", "print one JSON document on stdout, and nothing else there");
@@ -77,11 +82,14 @@ function commands(
     .option("--seed <n>", "the seed of all randomness (default: the experiment's)", wholeNumber(0))
     .addOption(device())
     .addOption(json())
-    .addHelpText("after", examples(terminal, {
-      "fax run fedavg.fax.ts": "all rounds",
-      "fax run fedavg.fax.ts --rounds 3 --clients 10 --seed 7": "a short try",
-      "fax run fedavg.fax.ts --json > result.json": "{ device, rounds: [{ round, ms, metrics }], final }",
-    }))
+    .addHelpText(
+      "after",
+      examples(terminal, {
+        "fax run fedavg.fax.ts": "all rounds",
+        "fax run fedavg.fax.ts --rounds 3 --clients 10 --seed 7": "a short try",
+        "fax run fedavg.fax.ts --json > result.json": "{ device, rounds: [{ round, ms, metrics }], final }",
+      }),
+    )
     .addHelpText("after", "\nCtrl-C ends after the current round, with exit code 0; a second Ctrl-C ends at once.")
     .action((file: string, options: RunOptions) => does(actions.run(file, options)));
 
@@ -90,15 +98,18 @@ function commands(
     .description("Print a program as it is at one stage of the compiler.")
     .argument("<file>", "a module, or a program.jaxpr that fax compile wrote")
     .addOption(entry())
-    .addOption(new Option("--stage <stage>", "which stage").choices([...stageNames]).default("trace"))
+    .addOption(new Option("--stage <stage>", "which stage").choices([...stages]).default("trace"))
     .option("--wrt <i>", "the argument that jvp, linearize, transpose and grad differentiate by", wholeNumber(0), 0)
     .option("--sources", "end each line of IR with the place in your source that it stems from")
     .addOption(json())
-    .addHelpText("after", examples(terminal, {
-      "fax inspect loss.fax.ts": "the traced program",
-      "fax inspect loss.fax.ts --stage grad --wrt 1": "its gradient by argument 1",
-      "fax inspect loss.fax.ts --entry loss --stage wgsl": "its kernels",
-    }))
+    .addHelpText(
+      "after",
+      examples(terminal, {
+        "fax inspect loss.fax.ts": "the traced program",
+        "fax inspect loss.fax.ts --stage grad --wrt 1": "its gradient by argument 1",
+        "fax inspect loss.fax.ts --entry loss --stage wgsl": "its kernels",
+      }),
+    )
     .action((file: string, options: InspectOptions) => does(actions.inspect(file, options)));
 
   program
@@ -108,10 +119,13 @@ function commands(
     .requiredOption("-o, --output <dir>", "the folder, made if need be")
     .addOption(entry())
     .addOption(json())
-    .addHelpText("after", examples(terminal, {
-      "fax compile loss.fax.ts -o out": "the only program of the module",
-      "fax compile loss.fax.ts -o out --entry loss": "the program that is exported as loss",
-    }))
+    .addHelpText(
+      "after",
+      examples(terminal, {
+        "fax compile loss.fax.ts -o out": "the only program of the module",
+        "fax compile loss.fax.ts -o out --entry loss": "the program that is exported as loss",
+      }),
+    )
     .action((file: string, options: CompileOptions) => does(actions.compile(file, options)));
 
   program

@@ -26,7 +26,8 @@ export function entryOf(module: Pick<LoadedModule, "file" | "exports">, name?: s
   const programs = programsOf(module);
   const source = { file: module.file, line: 1, column: 1 };
   const legal = programs.map((entry) => entry.name).join(", ");
-  const help = programs.length === 0 ? "export const loss = program({ placements, args }, fn)" : `--entry is one of ${legal}`;
+  const help =
+    programs.length === 0 ? "export const loss = program({ placements, args }, fn)" : `--entry is one of ${legal}`;
   if (name !== undefined) {
     const found = programs.find((entry) => entry.name === name);
     if (found) return found;
@@ -41,7 +42,8 @@ export function entryOf(module: Pick<LoadedModule, "file" | "exports">, name?: s
       help,
     });
   }
-  const chosen = programs.find((entry) => entry.name === "default") ?? (programs.length === 1 ? programs[0] : undefined);
+  const chosen =
+    programs.find((entry) => entry.name === "default") ?? (programs.length === 1 ? programs[0] : undefined);
   if (chosen) return chosen;
   throw new FaxError({
     code: "FAX3004",

@@ -142,5 +142,7 @@ function bundlingFault({ text, location, notes }: Message, entry: string): FaxEr
 
 function importHelp(text: string): string {
   const name = /"([^"]+)"/.exec(text)?.[1] ?? "";
-  return name.startsWith(".") ? "write the path with its extension, as in ./model.ts" : `npm install ${name}`;
+  return name.startsWith(".")
+    ? "paths are relative to the importing file, and end as the file's name does, as in ./model.ts"
+    : `npm install ${name}`;
 }

@@ -27,7 +27,8 @@ try {
     faxVersion(),
   );
 } catch (error) {
-  if (args.includes("--json")) terminal.stdout(`${JSON.stringify({ error: errorToJson(error, terminal.cwd) }, null, 2)}\n`);
+  if (args.includes("--json"))
+    terminal.stdout(`${JSON.stringify({ error: errorToJson(error, terminal.cwd) }, null, 2)}\n`);
   terminal.stderr(renderError(error, { cwd: terminal.cwd, style: terminal.style.stderr }));
   process.exitCode = 1;
 }

@@ -27,7 +27,8 @@ export function renderError(error: unknown, { cwd, style }: ErrorContext): strin
   const options: RenderOptions = { cwd, style, readFile };
   if (error instanceof FaxError) return `${renderDiagnostic(error.diagnostic, options)}\n`;
   if (error instanceof InternalError) return internalText(error, style);
-  if (!(error instanceof Error)) return `${style("error", "error:")} ${style("strong", `${describe(error)} was thrown`)}\n`;
+  if (!(error instanceof Error))
+    return `${style("error", "error:")} ${style("strong", `${describe(error)} was thrown`)}\n`;
   const frames = userFrames(error.stack ?? "");
   // Without a frame of the user's the fault is not theirs, unless the system itself says what is wrong.
   if (frames.length === 0 && !isSystemError(error)) return internalText(error, style);
@@ -68,11 +69,14 @@ interface Frame {
 /** The frames of a stack in the user's own files, innermost first. */
 export function userFrames(stack: string): Frame[] {
   return stack.split("\n").flatMap((line) => {
-    const match = /^\s+at (?:(?<name>.+) \()?(?<file>(?:file:\/\/)?[^()]+?):(?<line>\d+):(?<column>\d+)\)?$/.exec(line);
+    const match =
+      /^\s+at (?:async )?(?:(?<name>.+) \()?(?<file>(?:file:\/\/)?[^()]+?):(?<line>\d+):(?<column>\d+)\)?$/.exec(line);
     const { name = "", file = "", line: row = "", column = "" } = match?.groups ?? {};
     const path = file.startsWith("file://") ? fileURLToPath(file) : file;
     if (match === null || !isUserFile(path)) return [];
-    return [{ name: name.replace(/^async /, ""), source: { file: path, line: Number(row), column: Number(column) } }];
+    return [
+      { name: name === "<anonymous>" ? "" : name, source: { file: path, line: Number(row), column: Number(column) } },
+    ];
   });
 }
 

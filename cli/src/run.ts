@@ -1,5 +1,6 @@
 /** `fax run`: drives the experiment that a module exports as its default. */
-import { device, onDeviceOpen, setDevice } from "@fax/core";
+import { setImmediate } from "node:timers/promises";
+import { device, type Experiment, onDeviceOpen, setDevice, type StartOptions } from "@fax/core";
 import { FaxError } from "@fax/compiler/diagnostics";
 import type { ExitCode } from "./command-line.ts";
 import { type LoadedModule, loadModule } from "./load-module.ts";
@@ -17,19 +18,6 @@ export interface RunOptions {
 }
 
 type Metrics = Readonly<Record<string, number>>;
-
-/** What `experiment(…)` of @fax/core gives. */
-export interface Experiment {
-  readonly kind: "experiment";
-  readonly rounds: number;
-  start(options: { readonly clients?: number; readonly seed?: number }): Promise<RunningExperiment>;
-}
-
-export interface RunningExperiment {
-  readonly clients: number;
-  /** Carries out round `i`, counted from 0. */
-  round(i: number): Promise<{ readonly metrics: Metrics }>;
-}
 
 interface RoundRecord {
   /** Counted from 1. */
@@ -54,7 +42,8 @@ export async function run(file: string, options: RunOptions, terminal: Terminal)
   const { name } = await device();
   const { rounds, stopped } = await drive(experiment, options, terminal);
   const final = rounds.at(-1)?.metrics ?? {};
-  if (options.json) terminal.stdout(`${JSON.stringify({ device: name, rounds, final } satisfies RunDocument, null, 2)}\n`);
+  if (options.json)
+    terminal.stdout(`${JSON.stringify({ device: name, rounds, final } satisfies RunDocument, null, 2)}\n`);
   else terminal.stdout(`${summary(rounds, name)}\n`);
   if (stopped) terminal.stderr(`${style("warning", "stopped")} after round ${rounds.length}\n`);
   return 0;
@@ -84,10 +73,9 @@ export function isExperiment(value: unknown): value is Experiment {
 
 async function drive(
   experiment: Experiment,
-  { clients, seed, json, rounds: asked }: RunOptions,
+  { json, ...options }: RunOptions,
   terminal: Terminal,
 ): Promise<{ rounds: readonly RoundRecord[]; stopped: boolean }> {
-  const total = asked ?? experiment.rounds;
   let stopping = false;
   const unsubscribe = terminal.onInterrupt(() => {
     if (stopping) terminal.abort(130);
@@ -97,24 +85,33 @@ async function drive(
   const records: RoundRecord[] = [];
   let bar: ProgressBar | null = null;
   try {
-    const running = await experiment.start({
-      ...(clients === undefined ? {} : { clients }),
-      ...(seed === undefined ? {} : { seed }),
-    });
+    const session = await experiment.start(startOptions(options));
+    const total = session.rounds;
     bar = new ProgressBar(terminal, total);
-    for (let i = 0; i < total && !stopping; i++) {
+    while (records.length < total && !stopping) {
       const started = performance.now();
-      const { metrics } = await running.round(i);
-      const record = { round: i + 1, ms: Math.round((performance.now() - started) * 10) / 10, metrics };
+      const { round, metrics } = await session.round();
+      const record = { round, ms: Math.round((performance.now() - started) * 10) / 10, metrics };
       records.push(record);
       if (!json) bar.printAbove(() => terminal.stdout(`${roundLine(record, total, terminal)}\n`));
-      bar.advance(i + 1);
+      bar.advance(records.length);
+      // A device may answer without a turn of the event loop, in which alone Ctrl-C is seen.
+      await setImmediate();
     }
+    return { rounds: records, stopped: records.length < total };
   } finally {
     bar?.clear();
     unsubscribe();
   }
-  return { rounds: records, stopped: records.length < total };
+}
+
+/** What is not asked for is left to the experiment. */
+function startOptions({ rounds, clients, seed }: RunOptions): StartOptions {
+  return {
+    ...(rounds === undefined ? {} : { rounds }),
+    ...(clients === undefined ? {} : { clients }),
+    ...(seed === undefined ? {} : { seed }),
+  };
 }
 
 /** `round  3/20   loss 0.4213   accuracy 87.35 %   1.2 s` */
@@ -137,6 +134,7 @@ function summary(rounds: readonly RoundRecord[], name: string): string {
 export function formatMetric(name: string, value: number): string {
   if (/accuracy$/i.test(name)) return `${(value * 100).toFixed(2).padStart(6)} %`;
   const magnitude = Math.abs(value);
-  if (!Number.isFinite(value) || (magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e6))) return value.toExponential(3);
+  if (!Number.isFinite(value) || (magnitude !== 0 && (magnitude < 1e-3 || magnitude >= 1e6)))
+    return value.toExponential(3);
   return value.toFixed(4);
 }

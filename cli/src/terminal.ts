@@ -18,6 +18,10 @@ export interface Terminal {
 export function processTerminal(): Terminal {
   const styleFor = (stream: NodeJS.WriteStream): Style =>
     wantsColor(process.env, stream.isTTY === true) ? ansiStyle : plainStyle;
+  // A reader such as `head` may close the pipe: what it did not want need not be written.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
   return {
     cwd: process.cwd(),
     style: { stdout: styleFor(process.stdout), stderr: styleFor(process.stderr) },

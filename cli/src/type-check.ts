@@ -11,7 +11,10 @@ import { resolveInstalled } from "./load-module.ts";
  * Every error in `file` and what it imports of the user's own, strictly checked; `@fax/…` has the types of the packages that
  * this command runs with.
  */
-export function typeErrors(file: string, resolveFax: (name: string) => string | undefined = resolveInstalled): Diagnostic[] {
+export function typeErrors(
+  file: string,
+  resolveFax: (name: string) => string | undefined = resolveInstalled,
+): Diagnostic[] {
   const options = compilerOptions(file);
   const host = ts.createCompilerHost(options);
   const cache = ts.createModuleResolutionCache(host.getCurrentDirectory(), (name) => name, options);
@@ -48,6 +51,9 @@ function compilerOptions(file: string): ts.CompilerOptions {
   };
 }
 
+/** Of a long explanation, how many lines are shown: it narrows down, so these are the last. */
+const detailLines = 6;
+
 /** The folder that holds `@types/node`, the user's or else this command's. */
 function typesOfNode(file: string): string | undefined {
   for (const from of [file, fileURLToPath(import.meta.url)]) {
@@ -83,7 +89,16 @@ function toDiagnostic({ code, messageText, file, start, relatedInformation = [] 
     message: `types: ${message.replace(/\.$/, "")} (TS${code})`,
     source: file && start !== undefined ? position(file, start) : null,
     notes: [
-      ...(details.length > 0 ? [{ text: details.map((line) => line.replace(/^ {2}/, "")).join("\n") }] : []),
+      ...(details.length > 0
+        ? [
+            {
+              text: details
+                .slice(-detailLines)
+                .map((line) => line.trim())
+                .join("\n"),
+            },
+          ]
+        : []),
       ...relatedInformation.map((related) => ({
         text: ts.flattenDiagnosticMessageText(related.messageText, "\n").replace(/\.$/, ""),
         source: related.file && related.start !== undefined ? position(related.file, related.start) : null,

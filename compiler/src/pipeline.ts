@@ -1,43 +1,77 @@
 /** The way of a program, from the Jaxpr that tracing made to what runs. It reads top to bottom; nothing flows backwards. */
+import { generateExecutable } from "./codegen/index.ts";
 import { debugSwitches } from "./diagnostics/index.ts";
 import type { AdapterProfile, Executable } from "./executable.ts";
+import { fuse } from "./fuse/fuse.ts";
+import type { FusedProgram } from "./fuse/kernel.ts";
+import { planMemory } from "./fuse/memory-plan.ts";
+import type { MemoryPlan } from "./fuse/memory-plan-types.ts";
+import { printKernels } from "./fuse/print-kernels.ts";
+import { printMemoryPlan } from "./fuse/print-memory.ts";
 import { checkJaxpr, type PrimitiveTable } from "./ir/check.ts";
 import type { Jaxpr } from "./ir/jaxpr.ts";
+import { printJaxpr } from "./ir/print.ts";
+import { erasePlacements } from "./lower/erase-placements.ts";
+import type { Graph } from "./lower/graph.ts";
+import { lowerJaxpr } from "./lower/lower-jaxpr.ts";
+import { printGraph } from "./lower/print-graph.ts";
 import { findPrimitive } from "./primitives/define.ts";
+import { type Reporter, reporter } from "./diagnostics/report.ts";
 import { cse } from "./transforms/cse.ts";
 import { dce } from "./transforms/dce.ts";
 import { simplify } from "./transforms/simplify.ts";
 
 const primitives: PrimitiveTable = { find: findPrimitive };
 
-interface Pass {
-  readonly name: string;
-  readonly run: (jaxpr: Jaxpr) => Jaxpr;
-}
-
-const optimizations: readonly Pass[] = [
-  { name: "dce", run: dce },
-  { name: "simplify", run: simplify },
-  { name: "cse", run: cse },
-  { name: "dce", run: dce },
-];
-
-/** Runs passes in order, checking as the debug switches ask. */
-function runPasses(jaxpr: Jaxpr, passes: readonly Pass[]): Jaxpr {
-  const { check } = debugSwitches();
-  let result = jaxpr;
-  if (check !== "none") checkJaxpr(result, primitives, { what: "what tracing made" });
-  for (const pass of passes) {
-    result = pass.run(result);
-    if (check === "passes") checkJaxpr(result, primitives, { what: `what ${pass.name} made` });
-  }
-  if (check === "ends") checkJaxpr(result, primitives, { what: "what the passes made" });
-  return result;
-}
-
-/** The same program with less work in it. Results agree bit for bit. */
+/** A program without constvars, optimized; placements as they were. Results agree bit for bit. */
 export function optimize(jaxpr: Jaxpr): Jaxpr {
-  return runPasses(jaxpr, optimizations);
+  const report = reporter();
+  const live = pass("dce", dce, jaxpr, report);
+  const simple = pass("simplify", simplify, live, report);
+  const shared = pass("cse", cse, simple, report);
+  return last(pass("dce", dce, shared, report));
+}
+
+/** Placements erased: a group is a leading axis. */
+export function flatten(jaxpr: Jaxpr): Jaxpr {
+  const report = reporter();
+  return optimize(pass("erase", erasePlacements, jaxpr, report));
+}
+
+/** Loop IR. */
+export function lowered(jaxpr: Jaxpr): Graph {
+  const flat = flatten(jaxpr);
+  return reporter().stage("lower", "loops", () => lowerJaxpr(flat), printGraph);
+}
+
+/** Kernels. */
+export function fused(jaxpr: Jaxpr, profile: AdapterProfile): FusedProgram {
+  const graph = lowered(jaxpr);
+  const maxBindings = profile.limits.maxStorageBuffersPerShaderStage;
+  return reporter().stage("fuse", "fused", () => fuse(graph, { maxBindings }), printKernels);
+}
+
+/** Kernels and the buffers that they work on. */
+export function planned(jaxpr: Jaxpr, profile: AdapterProfile): { program: FusedProgram; plan: MemoryPlan } {
+  const program = fused(jaxpr, profile);
+  const plan = reporter().stage(
+    "plan",
+    "plan",
+    () => planMemory(program, profile),
+    (made) => printMemoryPlan(program, made),
+  );
+  return { program, plan };
+}
+
+/** What runs on an adapter. Throws FAX2003 for what the adapter cannot hold. */
+export function generate(jaxpr: Jaxpr, profile: AdapterProfile): Executable {
+  const { program, plan } = planned(jaxpr, profile);
+  return reporter().stage(
+    "generate",
+    "wgsl",
+    () => generateExecutable(program, plan, profile),
+    ({ kernels }) => kernels.map(({ source }) => source).join("\n"),
+  );
 }
 
 /** A program that is ready to run: on the reference evaluator as it is, on a device after lowering for its adapter. */
@@ -53,12 +87,20 @@ export class CompiledProgram {
   /** Lowered for an adapter; computed once. */
   executable(profile: AdapterProfile): Executable {
     if (this.#executable === null || this.#executable.profile !== profile) {
-      this.#executable = { profile, executable: lowerProgram(this.jaxpr, profile) };
+      this.#executable = { profile, executable: generate(this.jaxpr, profile) };
     }
     return this.#executable.executable;
   }
 }
 
-function lowerProgram(_jaxpr: Jaxpr, _profile: AdapterProfile): Executable {
-  throw new Error("lowering is being wired");
+function pass(name: string, run: (jaxpr: Jaxpr) => Jaxpr, jaxpr: Jaxpr, report: Reporter): Jaxpr {
+  const result = report.stage(name, "ir", () => run(jaxpr), printJaxpr);
+  if (debugSwitches().check === "passes") checkJaxpr(result, primitives, { what: `what ${name} made` });
+  return result;
+}
+
+/** The result of a row of passes. */
+function last(jaxpr: Jaxpr): Jaxpr {
+  if (debugSwitches().check === "ends") checkJaxpr(jaxpr, primitives, { what: "what the passes made" });
+  return jaxpr;
 }

@@ -51,7 +51,7 @@ export class BufferPool {
 
   /** `fresh` collects a buffer that had to be made: making it may fail, which an error scope around the call sees. */
   take(bytes: number, fresh: PooledBuffer[]): PooledBuffer {
-    const capacity = Math.min(sizeClass(bytes), this.#maxSize - (this.#maxSize % 4));
+    const capacity = this.#capacity(bytes);
     this.#usedBytes += capacity;
     this.#usedCount++;
     this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
@@ -64,6 +64,11 @@ export class BufferPool {
     const made = { gpu, id: nextId++, capacity, broken: false };
     fresh.push(made);
     return made;
+  }
+
+  /** Whether `take` finds one, and so cannot fail. */
+  has(bytes: number): boolean {
+    return (this.#idle.get(this.#capacity(bytes))?.length ?? 0) > 0;
   }
 
   /** The last taken is the first reused: loops meet the same buffers again, and so their bind groups. */
@@ -96,8 +101,8 @@ export class BufferPool {
     }
   }
 
-  clear(): void {
-    this.#trim(0);
+  #capacity(bytes: number): number {
+    return Math.min(sizeClass(bytes), this.#maxSize - (this.#maxSize % 4));
   }
 
   #trim(most: number): void {

@@ -220,12 +220,15 @@ export class WebGPUDevice {
   #write(bytes: Uint8Array<ArrayBufferLike>, output: BufferHandle): void {
     const size = paddedBytes(bytes.byteLength);
     const fresh: PooledBuffer[] = [];
-    this.#openScopes();
+    // A write to a buffer that exists cannot fail: most uploads are scalars, and scopes would cost more than they do.
+    const mayFail = !this.#pool.has(size);
+    if (mayFail) this.#openScopes();
     const buffer = this.#pool.take(size, fresh);
     this.#device.queue.writeBuffer(buffer.gpu, 0, bytes);
     this.#unsubmittedUpload += bytes.byteLength;
     if (this.#unsubmittedUpload > mostUnsubmittedUpload) this.#submit([]);
-    output.resolve(new Storage(buffer, this.#pool), size, new Verdict(this.#closeScopes("upload", fresh), []));
+    const verdict = mayFail ? new Verdict(this.#closeScopes("upload", fresh), []) : null;
+    output.resolve(new Storage(buffer, this.#pool), size, verdict);
   }
 
   *#call(task: Extract<Task, { kind: "execute" }>): Generator<void> {

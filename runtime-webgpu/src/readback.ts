@@ -38,11 +38,12 @@ export class Readback {
     } finally {
       outcome = scopes(fresh);
     }
-    const [mapped, error] = await Promise.all([mapping.then(() => null, asError), outcome]);
-    if (mapped !== null || error !== null) {
+    const [unmappable, refused] = await Promise.all([mapping.then(() => null, asError), outcome]);
+    const error = refused ?? unmappable;
+    if (error !== null) {
       staging.broken = true;
       this.#staging.give(staging);
-      throw error ?? mapped;
+      throw error;
     }
     const data = decodeHostData(staging.gpu.getMappedRange(0, bytes), dtype, size, this.#profile);
     staging.gpu.unmap();

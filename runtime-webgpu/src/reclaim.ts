@@ -15,7 +15,6 @@ export const overheadPerBuffer = 16 * 2 ** 10;
 
 const collectGarbage: () => void = (() => {
   try {
-    if (globalThis.gc !== undefined) return globalThis.gc;
     setFlagsFromString("--expose-gc");
     const gc: unknown = runInNewContext("gc");
     return typeof gc === "function" ? (gc as () => void) : () => {};

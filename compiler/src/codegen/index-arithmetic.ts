@@ -170,7 +170,16 @@ export class Canonicalizer {
       if (fn === "ge" && (a.low >= b.high || a.high < b.low)) return this.bool(a.low >= b.high);
       if ((fn === "eq" || fn === "ne") && disjoint) return this.bool(fn === "ne");
     }
+    if ((fn === "lt" || fn === "ge") && y.op === "const") return this.bound(fn, x, y.value);
     return this.intern(rawBinary(fn, x, y));
+  }
+
+  /** g·big + rest < g·c ⇔ big < c, if 0 ≤ rest < g. */
+  private bound(fn: "lt" | "ge", x: Expr, limit: number): Expr {
+    const split = this.rangeOf(x) ? this.split(this.linearOf(x), Math.abs(limit)) : null;
+    if (!split || split.g === 1) return this.intern(rawBinary(fn, x, this.intern(constExpr(limit))));
+    const { big, g } = split;
+    return this.comparison(fn, big, this.intern(constExpr(limit / g)));
   }
 
   private extreme(fn: "max" | "min", x: Expr, y: Expr): Expr {
@@ -192,24 +201,31 @@ export class Canonicalizer {
       return this.binary("rem", this.binary("div", x.x, y), this.intern(constExpr(x.y.value / d)));
     }
     const form = this.linearOf(x);
-    // x = g·big + rest with 0 ≤ rest < g and g dividing d: ⌊x/d⌋ = ⌊big/(d/g)⌋, x mod d = g·(big mod (d/g)) + rest.
+    const split = this.split(form, d);
+    // ⌊x/d⌋ = ⌊big/(d/g)⌋, x mod d = g·(big mod (d/g)) + rest.
+    if (!split || !this.isNatural(split.big)) return this.plainDivision(fn, x, y);
+    const { g, big, rest } = split;
+    const divisor = this.intern(constExpr(d / g));
+    if (fn === "div") return g === d ? big : this.plainDivision("div", big, divisor);
+    if (g === d) return this.fromLinear(rest);
+    return this.fromLinear(sum(scale(this.linearOf(this.plainDivision("rem", big, divisor)), g), rest));
+  }
+
+  /** x = g·big + rest with 0 ≤ rest < g, for the largest g found that divides d. */
+  private split(form: LinearForm, d: number): { g: number; big: Expr; rest: LinearForm } | null {
     for (const g of this.splitCandidates(form, d)) {
       const big = new Map<Expr, number>();
-      const rest = new Map<Expr, number>();
-      for (const [atom, coefficient] of form.terms) (coefficient % g === 0 ? big : rest).set(atom, coefficient);
-      const restConstant = ((form.constant % g) + g) % g;
-      const restForm: LinearForm = { terms: rest, constant: restConstant };
-      const restRange = this.rangeOfLinear(restForm);
-      if (!restRange || restRange.low < 0 || restRange.high >= g) continue;
-      const scaled = new Map([...big].map(([atom, coefficient]) => [atom, coefficient / g]));
-      const quotient = this.fromLinear({ terms: scaled, constant: (form.constant - restConstant) / g });
-      if (!this.isNatural(quotient)) continue;
-      const divisor = this.intern(constExpr(d / g));
-      if (fn === "div") return g === d ? quotient : this.plainDivision("div", quotient, divisor);
-      if (g === d) return this.fromLinear(restForm);
-      return this.fromLinear(sum(scale(this.linearOf(this.plainDivision("rem", quotient, divisor)), g), restForm));
+      const others = new Map<Expr, number>();
+      for (const [atom, coefficient] of form.terms) {
+        if (coefficient % g === 0) big.set(atom, coefficient / g);
+        else others.set(atom, coefficient);
+      }
+      const rest: LinearForm = { terms: others, constant: ((form.constant % g) + g) % g };
+      const range = this.rangeOfLinear(rest);
+      if (!range || range.low < 0 || range.high >= g) continue;
+      return { g, big: this.fromLinear({ terms: big, constant: (form.constant - rest.constant) / g }), rest };
     }
-    return this.plainDivision(fn, x, y);
+    return null;
   }
 
   private constantOr(fn: "div" | "rem", x: Expr, y: Expr): Expr {
@@ -229,7 +245,7 @@ export class Canonicalizer {
   }
 
   private splitCandidates(form: LinearForm, d: number): number[] {
-    const candidates = new Set([d]);
+    const candidates = new Set(d > 0 ? [d] : []);
     let common = d;
     for (const coefficient of [...form.terms.values()].sort((a, b) => Math.abs(b) - Math.abs(a))) {
       common = gcd(common, Math.abs(coefficient));

@@ -72,7 +72,15 @@ export class ExprWriter {
   countUses(root: Expr): void {
     const before = this.uses.get(root) ?? 0;
     this.uses.set(root, before + 1);
-    if (before === 0) for (const operand of operandsOf(root)) this.countUses(operand);
+    if (before === 0) for (const part of this.partsOf(root)) this.countUses(part);
+  }
+
+  /** What the text of an expression is made of: the terms of a sum, after the sum without its constant. */
+  private partsOf(e: Expr): readonly Expr[] {
+    const { canonical } = this.context;
+    const form = e.op === "binary" && e.dtype === "i32" ? canonical.linearOf(e) : null;
+    if (!form || form.terms.has(e)) return operandsOf(e);
+    return form.constant === 0 ? [...form.terms.keys()] : [canonical.fromLinear({ terms: form.terms, constant: 0 })];
   }
 
   statement(line: string): void {
@@ -188,6 +196,11 @@ export class ExprWriter {
     return value;
   }
 
+  /** The same as a name, for text that uses it several times. */
+  emitNamed(e: Expr): Value {
+    return this.named(this.emit(e));
+  }
+
   /** As four lanes, whether or not the value differs between them. */
   emitWide(e: Expr, lanes: Lanes): string {
     return this.widen(this.emit(e), e.dtype, lanes);
@@ -277,37 +290,27 @@ export class ExprWriter {
     return this.rounded(e, text, lanes);
   }
 
-  /** A sum of products with constants: what belongs to outer blocks is added there. */
+  /** A sum of products with constants: what belongs to outer blocks is added there, the constant last. */
   private sum(e: Expr): Value {
     const { canonical } = this.context;
     const form = canonical.linearOf(e);
+    if (form.constant !== 0) {
+      const rest = this.emit(canonical.fromLinear({ terms: form.terms, constant: 0 }));
+      return { text: `(${rest.text} ${signed(form.constant)})`, lanes: rest.lanes };
+    }
     const innermost = Math.max(...[...form.terms.keys()].map((atom) => this.homeOf(atom).depth));
-    const isInner = (atom: Expr): boolean => this.homeOf(atom).depth === innermost;
-    const outerTerms = [...form.terms].filter(([atom]) => !isInner(atom));
-    let lanes: Lanes = 1;
-    let text = "";
-    const append = (term: string, negative: boolean): void => {
-      text += text === "" ? (negative ? `-${term}` : term) : negative ? ` - ${term}` : ` + ${term}`;
-    };
-    if (outerTerms.length > 0) {
-      const outer = this.emit(canonical.fromLinear({ terms: new Map(outerTerms), constant: form.constant }));
-      append(outer.text, false);
-      lanes = outer.lanes;
+    const outer = [...form.terms].filter(([atom]) => this.homeOf(atom).depth < innermost);
+    const parts = [...form.terms].filter(([atom]) => this.homeOf(atom).depth === innermost).map(([atom, coefficient]) => {
+      const { text, lanes } = this.emit(atom);
+      return { text: coefficient === 1 ? `+ ${text}` : `${signed(coefficient)} * ${text}`, lanes };
+    });
+    if (outer.length > 0) {
+      const { text, lanes } = this.emit(canonical.fromLinear({ terms: new Map(outer), constant: 0 }));
+      parts.unshift({ text: `+ ${text}`, lanes });
     }
-    for (const [atom, coefficient] of form.terms) {
-      if (!isInner(atom)) continue;
-      const value = this.emit(atom);
-      if (value.lanes === 4) lanes = 4;
-      const magnitude = Math.abs(coefficient);
-      if (magnitude === 1) append(value.text, coefficient < 0);
-      else if (magnitude > 2147483647) append(`${value.text} * i32(-2147483648)`, false);
-      else append(`${value.text} * ${magnitude}`, coefficient < 0);
-    }
-    if (outerTerms.length === 0 && form.constant !== 0) {
-      const least = form.constant === -2147483648;
-      append(least ? "i32(-2147483648)" : `${Math.abs(form.constant)}`, form.constant < 0 && !least);
-    }
-    return { text: `(${text})`, lanes };
+    const text = parts.map((part) => part.text).join(" ");
+    const lanes: Lanes = parts.some((part) => part.lanes === 4) ? 4 : 1;
+    return { text: `(${text.startsWith("+ ") ? text.slice(2) : text.replace(/^- /, "-")})`, lanes };
   }
 
   private select(e: Extract<Expr, { op: "select" }>): Value {
@@ -394,4 +397,10 @@ export class ExprWriter {
       put(this.element(binding, `${place}.${lane}`), `${wide}.${lane}`, 1);
     }
   }
+}
+
+/** `+ 5` or `- 5`; the least i32 has no positive counterpart to subtract. */
+function signed(value: number): string {
+  if (value === -2147483648) return "+ i32(-2147483648)";
+  return value < 0 ? `- ${-value}` : `+ ${value}`;
 }

@@ -40,6 +40,8 @@ const functions: Readonly<Record<string, MathFunction>> = {
   // The same where the second is known to be a number.
   max_with_number: { source: `(x: $F, y: $F) -> $F {\n  return select(max(x, y), x, $is_nan(x));\n}` },
   min_with_number: { source: `(x: $F, y: $F) -> $F {\n  return select(min(x, y), x, $is_nan(x));\n}` },
+  // Tint's `!=` is false if either is NaN.
+  ne_float: { source: `(x: $F, y: $F) -> $B {\n  return (x != y) | $is_nan(x) | $is_nan(y);\n}` },
   sign_float: {
     source: `(x: $F) -> $F {
   let magnitude = bitcast<$U>(x) & $U(0x7fffffffu);
@@ -151,7 +153,7 @@ const functions: Readonly<Record<string, MathFunction>> = {
   let up = fraction >= 0x80000000u;
   let rest = p1 << 2u;
   let quadrant = (p0 >> 30u) + select(0u, 1u, up);
-  let r = (f32(bitcast<i32>(fraction)) + f32(rest) * 2.3283064e-10) * 3.657291e-10;
+  let r = (f32(bitcast<i32>(fraction)) + f32(rest) * 2.3283064e-10) * 3.6572952e-10;
   let negative = bits >= 0x80000000u;
   return vec2<f32>(f32(select(quadrant, 4u - quadrant, negative) & 3u), select(r, -r, negative));
 }`,

@@ -77,7 +77,7 @@ function floatText(fn: BinaryFn, x: string, y: string, { lanes, same, constant, 
       // A compiler that assumes no NaN would make this `true`.
       return same ? `(!${math.use("is_nan", lanes)}(${x}))` : infix(fn, x, y);
     case "ne":
-      return same ? `${math.use("is_nan", lanes)}(${x})` : infix(fn, x, y);
+      return same ? `${math.use("is_nan", lanes)}(${x})` : call("ne_float");
     default:
       return infix(fn, x, y);
   }

@@ -41,6 +41,8 @@ export const codes = {
   FAX3005: "an export of another kind than the command needs",
   FAX3006: "a debug switch that does not exist",
   FAX3007: "a type error that TypeScript reports",
+  FAX3010: "a split or selection that a data set does not allow",
+  FAX3011: "an option of an experiment that does not fit",
   FAX4001: "IR text that does not parse",
   FAX4002: "IR that is not well-formed",
 } as const;

@@ -47,7 +47,10 @@ const escapes: Record<Role, readonly [open: number, close: number][]> = {
 export const ansiStyle: Style = (role, text) => {
   const codes = escapes[role];
   const open = codes.map(([code]) => `\u001b[${code}m`).join("");
-  const close = [...codes].reverse().map(([, code]) => `\u001b[${code}m`).join("");
+  const close = [...codes]
+    .reverse()
+    .map(([, code]) => `\u001b[${code}m`)
+    .join("");
   return `${open}${text}${close}`;
 };
 

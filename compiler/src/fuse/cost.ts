@@ -17,7 +17,8 @@ export const minParallelRows = 64;
 /** Larger bodies compile slowly and spill. */
 export const maxBodyNodes = 600;
 
-const loadCost = 6;
+/** Reading an element that other threads of the kernel mostly read near by. */
+export const loadCost = 6;
 
 /** Of evaluating each node once. */
 export function costOf(exprs: readonly Expr[]): number {
@@ -50,7 +51,17 @@ function nodeCost(node: Expr): number {
 }
 
 const unaryCost: Partial<Record<string, number>> = {
-  exp: 8, log: 8, log1p: 10, expm1: 10, sin: 8, cos: 8, tanh: 10, logistic: 10, sqrt: 3, rsqrt: 3, erf: 14,
+  exp: 10,
+  log: 10,
+  log1p: 12,
+  expm1: 12,
+  sin: 10,
+  cos: 10,
+  tanh: 12,
+  logistic: 12,
+  sqrt: 3,
+  rsqrt: 3,
+  erf: 14,
 };
 
 export function extentOf(axes: readonly Axis[]): number {

@@ -27,14 +27,35 @@ interface Scope {
 }
 
 const unary: Record<string, (x: number) => number> = {
-  neg: (x) => -x, abs: Math.abs, floor: Math.floor, ceil: Math.ceil, exp: Math.exp, log: Math.log, sin: Math.sin,
-  cos: Math.cos, tanh: Math.tanh, sqrt: Math.sqrt, rsqrt: (x) => 1 / Math.sqrt(x), not: (x) => Number(!x),
+  neg: (x) => -x,
+  abs: Math.abs,
+  floor: Math.floor,
+  ceil: Math.ceil,
+  exp: Math.exp,
+  log: Math.log,
+  sin: Math.sin,
+  cos: Math.cos,
+  tanh: Math.tanh,
+  sqrt: Math.sqrt,
+  rsqrt: (x) => 1 / Math.sqrt(x),
+  not: (x) => Number(!x),
 };
 
 const binary: Record<string, (x: number, y: number) => number> = {
-  add: (x, y) => x + y, sub: (x, y) => x - y, mul: (x, y) => x * y, pow: Math.pow, max: Math.max, min: Math.min,
-  and: (x, y) => x & y, or: (x, y) => x | y, eq: (x, y) => Number(x === y), ne: (x, y) => Number(x !== y),
-  lt: (x, y) => Number(x < y), le: (x, y) => Number(x <= y), gt: (x, y) => Number(x > y), ge: (x, y) => Number(x >= y),
+  add: (x, y) => x + y,
+  sub: (x, y) => x - y,
+  mul: (x, y) => x * y,
+  pow: Math.pow,
+  max: Math.max,
+  min: Math.min,
+  and: (x, y) => x & y,
+  or: (x, y) => x | y,
+  eq: (x, y) => Number(x === y),
+  ne: (x, y) => Number(x !== y),
+  lt: (x, y) => Number(x < y),
+  le: (x, y) => Number(x <= y),
+  gt: (x, y) => Number(x > y),
+  ge: (x, y) => Number(x >= y),
 };
 
 function evaluate(root: Expr, scope: Scope): number {
@@ -60,7 +81,10 @@ function evaluate(root: Expr, scope: Scope): number {
         const strides = stridesOf(expr.tensor.shape);
         const offset = expr.index.reduce((sum, at, d) => {
           const i = visit(at);
-          invariant(i >= 0 && i < (expr.tensor.shape[d] ?? 0), `index ${i} in dimension ${d} of ${expr.tensor.shape.join("×")}`);
+          invariant(
+            i >= 0 && i < (expr.tensor.shape[d] ?? 0),
+            `index ${i} in dimension ${d} of ${expr.tensor.shape.join("×")}`,
+          );
           return sum + i * (strides[d] ?? 0);
         }, 0);
         return defined(scope.memory.read(expr.tensor)[offset], "an element");
@@ -76,7 +100,11 @@ function evaluate(root: Expr, scope: Scope): number {
       case "select":
         return visit(expr.condition) ? visit(expr.onTrue) : visit(expr.onFalse);
       case "cast":
-        return expr.dtype === "bool" ? Number(visit(expr.x) !== 0) : expr.dtype === "i32" ? Math.trunc(visit(expr.x)) : visit(expr.x);
+        return expr.dtype === "bool"
+          ? Number(visit(expr.x) !== 0)
+          : expr.dtype === "i32"
+            ? Math.trunc(visit(expr.x))
+            : visit(expr.x);
       case "bitcast":
         throw new Error("bits are not evaluated here");
       default:
@@ -95,12 +123,13 @@ type Order = (points: number[][]) => number[][];
 
 const inOrder: Order = (points) => points;
 
-function* points(axes: readonly Axis[], scope: Scope, order: Order = inOrder): Generator<number[]> {
+/** Runs `visit` at each point of a space. */
+function atPoints(axes: readonly Axis[], scope: Scope, visit: () => void, order: Order = inOrder): void {
   let all: number[][] = [[]];
   for (const axis of axes) all = all.flatMap((point) => Array.from({ length: axis.size }, (_, i) => [...point, i]));
   for (const point of order(all)) {
     axes.forEach((axis, d) => scope.axes.set(axis.id, point[d] as number));
-    yield point;
+    visit();
   }
 }
 
@@ -109,7 +138,7 @@ function reduceOver(reducer: Reducer, axes: readonly Axis[], body: Expr, scope: 
   let value = neutral.op === "const" ? neutral.value : 0;
   let best = NaN;
   let position = 0;
-  for (const _ of points(axes, scope)) {
+  atPoints(axes, scope, () => {
     const x = evaluate(body, scope);
     if (reducer === "argmax" || reducer === "argmin") {
       if (position === 0 || (reducer === "argmax" ? x > best : x < best)) [best, value] = [x, position];
@@ -117,7 +146,7 @@ function reduceOver(reducer: Reducer, axes: readonly Axis[], body: Expr, scope: 
     else if (reducer === "prod") value *= x;
     else value = defined(binary[reducer], reducer)(value, x);
     position++;
-  }
+  });
   return value;
 }
 
@@ -183,7 +212,7 @@ export function evaluateGraph(graph: Graph, inputs: readonly (readonly number[])
       const outputs = node.kind === "map" ? node.outputs : [node.output];
       for (const output of outputs) memory.write(output);
       let offset = 0;
-      for (const _ of points(node.axes, scope)) {
+      atPoints(node.axes, scope, () => {
         outputs.forEach((output, i) => {
           memory.write(output)[offset] =
             node.kind === "map"
@@ -191,7 +220,7 @@ export function evaluateGraph(graph: Graph, inputs: readonly (readonly number[])
               : reduceOver(node.reducer, node.over, node.body, scope);
         });
         offset++;
-      }
+      });
     }
   };
   run(graph.nodes);
@@ -199,7 +228,7 @@ export function evaluateGraph(graph: Graph, inputs: readonly (readonly number[])
 }
 
 function runKernel(kernel: Kernel, scope: Scope, order: Order): void {
-  for (const _ of points(kernel.rows, scope, order)) {
+  const runRow = (): void => {
     scope.reduced.clear();
     for (const stage of kernel.stages) {
       if (stage.kind === "reduce") {
@@ -208,16 +237,22 @@ function runKernel(kernel: Kernel, scope: Scope, order: Order): void {
         }
         continue;
       }
-      for (const _point of points(stage.axes, scope, order)) {
+      const storePoint = (): void => {
         const values = stage.stores.map((store) => evaluate(store.value, scope));
         stage.stores.forEach((store, i) => put(store, values[i] as number, scope));
-      }
+      };
+      atPoints(stage.axes, scope, storePoint, order);
     }
-  }
+  };
+  atPoints(kernel.rows, scope, runRow, order);
 }
 
 /** With every tensor in memory of its own. */
-export function evaluateFused(program: FusedProgram, inputs: readonly (readonly number[])[], order: Order = inOrder): number[][] {
+export function evaluateFused(
+  program: FusedProgram,
+  inputs: readonly (readonly number[])[],
+  order: Order = inOrder,
+): number[][] {
   const memory = new Apart();
   const scope = scopeOf(memory);
   program.inputs.forEach((tensor, i) => memory.write(tensor).set(inputs[i] ?? []));
@@ -244,7 +279,10 @@ export function evaluatePlanned(
   const buffer = (ref: BufferRef): Data =>
     defined(buffers[typeof ref === "number" ? ref : parity === 0 ? ref.even : ref.odd], "a buffer");
   const access = (tensor: Tensor): Data =>
-    buffer(defined(plan.assignment.get(tensor.id), `tensor ${tensor.id} has no buffer`)).subarray(0, sizeOf(tensor.shape));
+    buffer(defined(plan.assignment.get(tensor.id), `tensor ${tensor.id} has no buffer`)).subarray(
+      0,
+      sizeOf(tensor.shape),
+    );
   const scope = scopeOf({ read: access, write: access });
   program.inputs.forEach((tensor, i) => access(tensor).set(inputs[i] ?? []));
   const copy = (from: BufferRef, to: BufferRef, bytes: number): void => {
@@ -274,9 +312,11 @@ export function evaluatePlanned(
     }
   };
   run(program.steps);
-  plan.buffers.forEach((spec, i) => {
-    if (spec.role === "input") return;
-    invariant(spec.bytes >= 4 && buffers[i] !== undefined, "a buffer of the plan");
+  program.inputs.forEach((tensor, i) => {
+    invariant(
+      access(tensor).every((x, k) => Object.is(x, inputs[i]?.[k])),
+      "an input is overwritten",
+    );
   });
   return program.outputs.map((tensor) => [...access(tensor)]);
 }

@@ -7,13 +7,14 @@
  * `maxBindings` tensors; within a kernel nothing is read that the same kernel stores; floats are not reassociated but in
  * sums that are split. Empty tensors are never stored or read.
  */
-import type { Expr, Tensor } from "../lower/expr.ts";
+import { type Shape, sizeOf, stridesOf } from "../ir/shape.ts";
+import { axisExpr, binaryExpr, constExpr, type Expr, type Tensor } from "../lower/expr.ts";
 import { ExprPool } from "../lower/expr-pool.ts";
 import type { Graph } from "../lower/graph.ts";
-import type { LoopUnit, Unit } from "./definition.ts";
+import { definedBy, type LoopUnit, type Unit } from "./definition.ts";
 import { emitKernel } from "./emit.ts";
 import { Group } from "./group.ts";
-import { groupUnits } from "./grouping.ts";
+import { groupUnits, readBy } from "./grouping.ts";
 import type { FusedProgram, FusedStep } from "./kernel.ts";
 import { materialize } from "./materialize.ts";
 import { normalizeGraph } from "./normalize.ts";
@@ -46,14 +47,53 @@ export function fuse(graph: Graph, { maxBindings }: FuseOptions): FusedProgram {
         });
         return { kind: "kernel", kernel };
       }
-      const { counter, body, carries } = item.unit;
+      const { counter, body, carries, stacked: entries } = item.unit;
       const results = new Set(carries.map((carry) => carry.result.id));
-      return { kind: "loop", counter, body: fuseLevel(body, results, item.unit), carries };
+      const steps = fuseLevel(body, results, item.unit);
+      return { kind: "loop", counter, body: steps, carries, stacked: entries.map((entry) => entry.output) };
     });
   };
 
   const wanted = new Set(normal.outputs.map((tensor) => tensor.id));
-  return { inputs: normal.inputs, outputs: normal.outputs, steps: fuseLevel(units, wanted, null) };
+  const { computed, before, after } = withoutAliases(units, normal.inputs, pool);
+  const steps = [...before, ...fuseLevel(computed, wanted, null), ...after];
+  return { inputs: normal.inputs, outputs: normal.outputs, steps };
+}
+
+/**
+ * Takes out what is another tensor's bytes under a new shape: of an input, before everything; of a loop's value, after
+ * everything, if no kernel and no loop reads it by its new shape.
+ */
+function withoutAliases(units: readonly Unit[], inputs: readonly Tensor[], pool: ExprPool): Aliased {
+  const given = new Set(inputs.map((tensor) => tensor.id));
+  const fromLoops = new Set(units.flatMap((unit) => (unit.kind === "loop" ? definedBy(unit) : [])).map(({ id }) => id));
+  const read = new Set(units.flatMap(readBy));
+  const before: FusedStep[] = [];
+  const after: FusedStep[] = [];
+  const computed = units.filter((unit) => {
+    if (unit.kind !== "map" || unit.body.op !== "load") return true;
+    const { tensor: to } = unit;
+    const { tensor: from, index } = unit.body;
+    const same = offsetIn(from.shape, index, pool) === offsetIn(to.shape, unit.axes.map(axisExpr), pool);
+    if (!same || sizeOf(from.shape) !== sizeOf(to.shape)) return true;
+    if (given.has(from.id)) before.push({ kind: "copy", from, to });
+    else if (fromLoops.has(from.id) && !read.has(to.id)) after.push({ kind: "copy", from, to });
+    else return true;
+    return false;
+  });
+  return { computed, before, after };
+}
+
+interface Aliased {
+  readonly computed: readonly Unit[];
+  readonly before: readonly FusedStep[];
+  readonly after: readonly FusedStep[];
+}
+
+function offsetIn(shape: Shape, index: readonly Expr[], pool: ExprPool): Expr {
+  const strides = stridesOf(shape);
+  const terms = index.map((at, d) => binaryExpr("mul", at, constExpr(strides[d] ?? 1)));
+  return pool.intern(terms.reduce((sum, term) => binaryExpr("add", sum, term), constExpr(0)));
 }
 
 function stackedStores(loop: LoopUnit | null): Map<number, { output: Tensor; index: Expr }[]> {

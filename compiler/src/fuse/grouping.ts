@@ -160,12 +160,14 @@ class Grouping {
 
   isStored(tensor: number, inside: ReadonlySet<number>): boolean {
     const readers = [...(this.#readers.get(tensor) ?? [])];
-    return this.#options.forced.has(tensor) || readers.some((reader) => typeof reader !== "number" || !inside.has(reader));
+    return (
+      this.#options.forced.has(tensor) || readers.some((reader) => typeof reader !== "number" || !inside.has(reader))
+    );
   }
 }
 
 /** Tensors that a unit reads, by id. */
-function readBy(unit: Unit): number[] {
+export function readBy(unit: Unit): number[] {
   const bodies = unit.kind === "loop" ? [...definitionsIn(unit.body)].map((def) => def.body) : [unit.body];
   const read = loadsOf(bodies).map((load) => load.tensor.id);
   return unit.kind === "loop" ? [...read, ...initsIn(unit)] : read;
@@ -201,7 +203,9 @@ function typeOf(tensor: Tensor): string {
 
 function sourceName(group: Group, def: Def): string {
   const read = new Set(readBy(def));
-  const names = group.members.filter((member) => read.has(member.def.tensor.id)).map(({ def: source }) => describe(source));
+  const names = group.members
+    .filter((member) => read.has(member.def.tensor.id))
+    .map(({ def: source }) => describe(source));
   return names.join(" and ");
 }
 

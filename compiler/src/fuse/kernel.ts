@@ -25,7 +25,10 @@ export interface Store {
   readonly value: Expr;
 }
 
-/** Stores for each point of `axes` within the row; no axes: once a row. */
+/**
+ * Stores for each point of `axes` within the row; no axes: once a row. At each point all values are evaluated before
+ * any is stored: the memory plan may have given a stored tensor the buffer of one that is read at the same element.
+ */
 export interface StoreStage {
   readonly kind: "store";
   readonly axes: readonly Axis[];
@@ -55,6 +58,8 @@ export type FusedStep =
         readonly result: Tensor;
         readonly final: Tensor;
       }[];
+      /** Tensors that the body's kernels write row by row, and that are whole after the loop. */
+      readonly stacked: readonly Tensor[];
     };
 
 export interface FusedProgram {

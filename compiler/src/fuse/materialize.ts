@@ -6,7 +6,16 @@
 import { sizeOf } from "../ir/shape.ts";
 import type { Expr, Tensor } from "../lower/expr.ts";
 import { axesIn, type ExprPool, loadsOf, nodesOf } from "../lower/expr-pool.ts";
-import { costOf, dispatchCost, extentOf, isContraction, isMovement, maxBodyNodes, roundTripCost } from "./cost.ts";
+import {
+  costOf,
+  dispatchCost,
+  extentOf,
+  isContraction,
+  isMovement,
+  loadCost,
+  maxBodyNodes,
+  roundTripCost,
+} from "./cost.ts";
 import { type Def, definitionsIn, type MapDef, type Unit } from "./definition.ts";
 import { splitBody } from "./split-body.ts";
 
@@ -20,7 +29,7 @@ export interface Materialized {
 const maxAccesses = 24;
 
 /** Two loads and a few operations: what an operand of a contraction may cost and still be recomputed for each tile. */
-const cheapOperandCost = 16;
+const cheapOperandCost = 15;
 
 /** A point of `root`'s space reads the value at `index`. */
 interface Access {
@@ -83,8 +92,11 @@ class Decider {
     for (const load of loadsOf([def.body])) {
       const producer = this.#defs.get(load.tensor.id);
       const same = sizeOf(load.tensor.shape) === sizeOf(def.tensor.shape) && isWhole(load.index, def);
-      if (same && (producer?.kind === "reduce" || this.#anchored.has(load.tensor.id))) this.#anchored.add(def.tensor.id);
-      if (producer?.kind === "map" && !this.#forced.has(load.tensor.id)) cost += this.#chainCost.get(load.tensor.id) ?? 0;
+      if (same && (producer?.kind === "reduce" || this.#anchored.has(load.tensor.id)))
+        this.#anchored.add(def.tensor.id);
+      if (producer?.kind === "map" && !this.#forced.has(load.tensor.id)) {
+        cost += (this.#chainCost.get(load.tensor.id) ?? 0) - loadCost;
+      }
     }
     this.#chainCost.set(def.tensor.id, Math.min(cost, 1e6));
   }
@@ -210,8 +222,9 @@ class Resolver {
       // An inlined definition stays in its place until it is known that nobody wants it in memory.
       level.push(def);
       const why = this.#decider.stored.get(unit.tensor.id);
-      if (unit.kind === "map" && def.kind === "map" && why === undefined) this.#inline.set(unit.tensor.id, def);
-      else if (why !== undefined) this.#note(unit.tensor.id, `${unit.labels[0] ?? "value"} is stored: ${why}`);
+      // Readers look through movement, also where its result is wanted in memory.
+      if (def.kind === "map" && (why === undefined || isMovement(def))) this.#inline.set(unit.tensor.id, def);
+      if (why !== undefined) this.#note(unit.tensor.id, `${unit.labels[0] ?? "value"} is stored: ${why}`);
     }
     this.#levels.pop();
     return level;
@@ -245,7 +258,10 @@ class Resolver {
       const { parts, rest } = splitBody(def, this.#maxBindings, this.#pool);
       for (const part of parts) {
         this.#levels.at(-1)?.push(part);
-        this.#note(part.tensor.id, `a part of ${unit.labels[0] ?? "value"}, which reads ${bindings - 1} tensors, more than a kernel may bind`);
+        this.#note(
+          part.tensor.id,
+          `a part of ${unit.labels[0] ?? "value"}, which reads ${bindings - 1} tensors, more than a kernel may bind`,
+        );
       }
       return rest;
     }
@@ -285,8 +301,9 @@ class Resolver {
     });
     this.#notes.set(unit.tensor.id, taken);
     const inlined = [...taken].map((id) => this.#inline.get(id)).filter((def) => def !== undefined);
-    const labels = [...inlined.filter((def) => !isMovement(def)).flatMap((def) => def.labels), ...unit.labels];
-    return { ...unit, body, labels: [...new Set(labels)] };
+    const labels = inlined.filter((def) => !isMovement(def)).flatMap((def) => def.labels);
+    const others = [...new Set(labels)].filter((label) => !unit.labels.includes(label));
+    return { ...unit, body, labels: [...others, ...unit.labels] };
   }
 
   #reportInlined(unit: Def): void {

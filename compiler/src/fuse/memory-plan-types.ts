@@ -1,6 +1,10 @@
 /**
  * The static memory plan: which buffer holds each tensor of a fused program, known before anything runs.
  *
+ * A kernel may read and store tensors of one buffer: when it computes in place (a tensor is stored over one that is read
+ * for the last time, at the same element, in the same store stage, and of the same dtype), and when it reads a tensor
+ * under two shapes. They share one binding then.
+ *
  * What code generation does with it: a tensor that a step names lives in `assignment.get(tensor.id)`. A `copy` step
  * whose two tensors have the same buffer does nothing. Around a loop step the copies of `loops.get(counter.id)` are
  * added: `before` in front of the loop, `after` as the last steps of its body.

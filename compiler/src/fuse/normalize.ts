@@ -54,7 +54,8 @@ class Normalizer {
       if (sizeOf(tensor.shape) === 0) return [];
       const extent = sizeOf(over.map((axis) => axis.size));
       const labels = [node.label];
-      if (extent === 0) return [{ kind: "map", tensor, axes, body: this.#body(neutralOf(reducer, tensor.dtype)), labels }];
+      if (extent === 0)
+        return [{ kind: "map", tensor, axes, body: this.#body(neutralOf(reducer, tensor.dtype)), labels }];
       const body = this.#body(node.body);
       if (extent > 1) return [{ kind: "reduce", tensor, axes, over, reducer, body, labels }];
       const positional = reducer === "argmax" || reducer === "argmin";
@@ -75,7 +76,7 @@ class Normalizer {
   #loop(node: LoopNode): Unit[] {
     // A carry found unchanged is known outside as well, which can show that others do not change either.
     let body = this.forward(node.body);
-    for (let found = true; found; ) {
+    for (let found = true; found;) {
       found = false;
       for (const { init, input, result, final } of node.carries) {
         if (this.#same.has(final.id) || this.resolve(result) !== input) continue;
@@ -84,9 +85,7 @@ class Normalizer {
       }
       if (found) body = this.forward(node.body);
     }
-    const moving = node.carries.filter(
-      ({ init, final }) => !this.#same.has(final.id) && sizeOf(init.shape) > 0,
-    );
+    const moving = node.carries.filter(({ init, final }) => !this.#same.has(final.id) && sizeOf(init.shape) > 0);
     const copies: MapDef[] = [];
     const taken = new Set<number>();
     const own = new Set(body.filter((unit) => unit.kind !== "loop").map((unit) => unit.tensor.id));
@@ -140,10 +139,7 @@ function pruneLoop(loop: LoopUnit, live: Set<number>): LoopUnit | null {
   let carries = loop.carries.filter(({ final }) => live.has(final.id));
   if (carries.length === 0 && stacked.length === 0) return null;
   for (;;) {
-    const inside = new Set([
-      ...carries.map((carry) => carry.result.id),
-      ...stacked.map((entry) => entry.element.id),
-    ]);
+    const inside = new Set([...carries.map((carry) => carry.result.id), ...stacked.map((entry) => entry.element.id)]);
     const body = withoutDead(loop.body, inside);
     const needed = loop.carries.filter((carry) => carries.includes(carry) || inside.has(carry.input.id));
     if (needed.length === carries.length) {

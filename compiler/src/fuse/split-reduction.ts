@@ -26,16 +26,25 @@ function isLong(def: ReduceDef): boolean {
   return extentOf(def.axes) < minParallelRows && extentOf(def.over) > maxSerialInner;
 }
 
+/** About `chunkTarget` elements each, and a divisor of the range if there is one near. */
+function partCount(extent: number): number {
+  const wanted = Math.min(maxParts, Math.ceil(extent / chunkTarget));
+  for (let parts = wanted; parts > wanted / 2; parts--) if (extent % parts === 0) return parts;
+  return wanted;
+}
+
 function split(def: ReduceDef, pool: ExprPool): ReduceDef[] {
   const extent = extentOf(def.over);
-  const parts = Math.min(maxParts, Math.ceil(extent / chunkTarget));
+  const parts = partCount(extent);
   const size = Math.ceil(extent / parts);
   const [part, within, total] = [newAxis(parts), newAxis(size), newAxis(parts)];
   const position = binaryExpr("add", binaryExpr("mul", axisExpr(part), constExpr(size)), axisExpr(within));
   const element = new Map<number, Expr>();
   let stride = 1;
-  for (const axis of def.over.toReversed()) {
-    element.set(axis.id, binaryExpr("rem", binaryExpr("div", position, constExpr(stride)), constExpr(axis.size)));
+  for (const [d, axis] of [...def.over.entries()].toReversed()) {
+    const quotient = binaryExpr("div", position, constExpr(stride));
+    // The outermost quotient is in range wherever the element is looked at.
+    element.set(axis.id, d === 0 ? quotient : binaryExpr("rem", quotient, constExpr(axis.size)));
     stride *= axis.size;
   }
   const inRange = binaryExpr("lt", position, constExpr(extent));

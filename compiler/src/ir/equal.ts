@@ -1,6 +1,15 @@
 /** Structural equality of Jaxprs: up to the identity of variables and the sources of equations, and in all else exact. */
 import { sameAval } from "./aval.ts";
-import { type Atom, isJaxpr, isPlacement, type Jaxpr, type Param, type Params, sortedEntries, type Var } from "./jaxpr.ts";
+import {
+  type Atom,
+  isJaxpr,
+  isPlacement,
+  type Jaxpr,
+  type Param,
+  type Params,
+  sortedEntries,
+  type Var,
+} from "./jaxpr.ts";
 import { samePlacement } from "./placement.ts";
 
 /** Numbers are compared by `Object.is`: nan equals nan, and 0 differs from -0. */

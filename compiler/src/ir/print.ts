@@ -49,6 +49,8 @@ export const reservedWords: ReadonlySet<string> = new Set([
 const lineWidth = 110;
 /** Binders wider than this stand out of the column of `=` rather than widen it for all. */
 const binderWidth = 48;
+/** The same for what stands before the comments with sources. */
+const sourceColumn = 96;
 
 export function printJaxpr(jaxpr: Jaxpr, options: PrintOptions = {}): string {
   const printer = new Printer(options, mentionsGroup(jaxpr));
@@ -101,12 +103,13 @@ class Printer {
     if (jaxpr.eqns.length === 0) return [...header.slice(0, -1), `${header[header.length - 1]} ${outputs}`];
     const binders = jaxpr.eqns.map((eqn) => this.#binders(eqn.outputs, scope) || "()");
     const width = Math.max(...binders.map(({ length }) => (length > binderWidth ? 0 : length)));
-    const lines = jaxpr.eqns.flatMap((eqn, i) => {
+    const equations = jaxpr.eqns.map((eqn, i) => {
       const margin = `${indent}${eqn === this.#options.mark ? "  ▸ " : "    "}`;
       const start = `${margin}${(binders[i] as string).padEnd(width)} = ${eqn.primitive}`;
-      return this.#withSource(eqn, this.#equation(eqn, start, scope, inner, `${indent}    `));
+      return this.#equation(eqn, start, scope, inner, `${indent}    `);
     });
-    return [...header, ...lines, `${indent}  ${outputs}`];
+    const lines = this.#options.sources ? this.#withSources(jaxpr.eqns, equations) : equations;
+    return [...header, ...lines.flat(), `${indent}  ${outputs}`];
   }
 
   #header(jaxpr: Jaxpr, scope: Scope, indent: string): string[] {
@@ -144,10 +147,15 @@ class Printer {
     ];
   }
 
-  #withSource(eqn: Eqn, lines: string[]): string[] {
-    if (!this.#options.sources || eqn.source === null) return lines;
-    const [first, ...rest] = lines;
-    return [`${first}  // ${formatLocation(eqn.source, this.#options.cwd ?? workingFolder())}`, ...rest];
+  /** Comments at the ends of the equations' first lines, in one column as far as that is not too far right. */
+  #withSources(eqns: readonly Eqn[], equations: readonly string[][]): string[][] {
+    const widths = equations.map(([first = ""]) => (first.length > sourceColumn ? 0 : first.length));
+    const column = Math.max(...widths);
+    return equations.map(([first = "", ...rest], i) => {
+      const source = eqns[i]?.source ?? null;
+      if (source === null) return [first, ...rest];
+      return [`${first.padEnd(column)}  // ${formatLocation(source, this.#options.cwd ?? workingFolder())}`, ...rest];
+    });
   }
 
   #param(param: Param, inner: Iterator<Scope>, indent: string): string[] {
@@ -159,7 +167,13 @@ class Printer {
       const next = inner.next();
       return this.jaxpr(param, next.done ? this.nameAll(param) : next.value, indent);
     }
-    if (isList(param)) return bracketed("[", param.map((item) => this.#param(item, inner, indent)), ",", "]");
+    if (isList(param))
+      return bracketed(
+        "[",
+        param.map((item) => this.#param(item, inner, indent)),
+        ",",
+        "]",
+      );
     const fields = sortedEntries(param).map(([name, value]) => {
       const [first, ...rest] = this.#param(value, inner, indent);
       return [`${word(name)}=${first}`, ...rest];

@@ -90,7 +90,8 @@ export class ExprPool {
   /** Interns what a simplification built above children of the pool; it is simple already. */
   #internSpine(expr: Expr): Expr {
     if (this.#ids.has(expr)) return expr;
-    if (expr.op === "binary") return this.#lookup({ ...expr, x: this.#internSpine(expr.x), y: this.#internSpine(expr.y) });
+    if (expr.op === "binary")
+      return this.#lookup({ ...expr, x: this.#internSpine(expr.x), y: this.#internSpine(expr.y) });
     return this.#lookup(expr);
   }
 

@@ -126,7 +126,10 @@ export class GraphBuilder implements LowerContext {
     const outer = this.#nodes;
     const nodes: Node[] = [];
     this.#nodes = nodes;
-    const iteration = body(expr.counterExpr(counter), inputs.map((tensor) => new InMemory(tensor)));
+    const iteration = body(
+      expr.counterExpr(counter),
+      inputs.map((tensor) => new InMemory(tensor)),
+    );
     const results = iteration.carries.map((carry) => this.#inMemory(carry));
     const elements = iteration.elements.map((element) => this.#inMemory(element));
     this.#nodes = outer;
@@ -136,7 +139,10 @@ export class GraphBuilder implements LowerContext {
     if (length === 0) return { carries, stacked: outputs.map((tensor) => new InMemory(tensor)) };
     const triples = inits.map((init, i) => {
       const [input, result] = [inputs[i] as Tensor, results[i] as Tensor];
-      invariant(result.dtype === init.dtype && sameShape(result.shape, init.shape), `${label}: a carry changes its type`);
+      invariant(
+        result.dtype === init.dtype && sameShape(result.shape, init.shape),
+        `${label}: a carry changes its type`,
+      );
       return { init, input, result, final: expr.newTensor(init.dtype, init.shape) };
     });
     const index = position(expr.counterExpr(counter));
@@ -165,7 +171,10 @@ export class GraphBuilder implements LowerContext {
     };
     for (const eqn of jaxpr.eqns) {
       const outputs = this.#lowerEqn(eqn, eqn.inputs.map(read));
-      invariant(outputs.length === eqn.outputs.length, `${eqn.primitive}: the lowering gives another number of results`);
+      invariant(
+        outputs.length === eqn.outputs.length,
+        `${eqn.primitive}: the lowering gives another number of results`,
+      );
       eqn.outputs.forEach((variable, i) => values.set(variable.id, outputs[i] as Lowered));
     }
     return jaxpr.outvars.map(read);

@@ -18,7 +18,10 @@ export function neutralOf(reducer: Reducer, dtype: DType): Expr {
     case "max":
       return constExpr(isFloat(dtype) ? -Infinity : dtype === "i32" ? -(2 ** 31) : 0, dtype);
     case "min":
-      return constExpr(isFloat(dtype) ? Infinity : dtype === "i32" ? 2 ** 31 - 1 : dtype === "u32" ? 0xffffffff : 1, dtype);
+      return constExpr(
+        isFloat(dtype) ? Infinity : dtype === "i32" ? 2 ** 31 - 1 : dtype === "u32" ? 0xffffffff : 1,
+        dtype,
+      );
     default:
       return reducer satisfies never;
   }

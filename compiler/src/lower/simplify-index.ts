@@ -137,7 +137,7 @@ function linearOf(expr: Expr): Linear {
   const sum: Linear = { terms: new Map(), constant: 0 };
   addTo(sum, expr, 1);
   // (x / n)·(c·n) + (x % n)·c = x·c, as long as there is such a pair.
-  for (let again = true; again; ) {
+  for (let again = true; again;) {
     again = false;
     for (const [term, coefficient] of sum.terms) {
       if (term.op !== "binary" || term.fn !== "rem" || term.y.op !== "const") continue;
@@ -205,31 +205,64 @@ function sameSum(a: Expr, b: Expr): boolean {
   return a.op === "binary" && b.op === "binary" && a.fn === b.fn && sameSum(a.x, b.x) && sameSum(a.y, b.y);
 }
 
-/** (n·a + b) / n = a and (n·a + b) % n = b where a ≥ 0 and 0 ≤ b < n; (z / m) / n = z / (m·n) for z ≥ 0. */
+/**
+ * For a, b ≥ 0 where nothing wraps: (n·a + b) / n = a + b / n and (n·a + b) % n = b % n; for g that divides n and b < g,
+ * (g·a + b) / n = a / (n/g) and (g·a + b) % n = g·(a % (n/g)) + b. For z ≥ 0, (z / m) / n = z / (m·n).
+ */
 function simplifyDivision(expr: Binary, fn: "div" | "rem", x: Expr, n: number): Expr {
   if (n === 1) return fn === "div" ? x : constExpr(0);
   const range = rangeOf(x);
   if (range.lo >= 0 && range.hi < n) return fn === "div" ? constExpr(0) : x;
   if (x.op === "const") return constExpr(fn === "div" ? Math.trunc(x.value / n) : x.value % n);
   const sum = linearOf(x);
-  const whole: Linear = { terms: new Map(), constant: 0 };
-  const rest: Linear = { terms: new Map(), constant: 0 };
+  const [whole, rest] = multiplesOf(n, sum);
+  if (!isZero(whole) && isNatural(whole, n, rest)) {
+    const remainder = divide(fn, rebuild(rest), n);
+    return fn === "rem" ? remainder : rebuild(linearOf(binaryExpr("add", rebuild(whole), remainder)));
+  }
+  for (const g of new Set([...sum.terms.values()].map((coefficient) => gcd(coefficient, n)))) {
+    if (g <= 1 || g >= n) continue;
+    const [factor, below] = multiplesOf(g, sum);
+    if (isZero(factor) || !isNatural(factor, g, below) || linearRange(below).hi >= g) continue;
+    const quotient = divide(fn, rebuild(factor), n / g);
+    if (fn === "div") return quotient;
+    return rebuild(linearOf(binaryExpr("add", binaryExpr("mul", quotient, constExpr(g)), rebuild(below))));
+  }
+  if (fn === "div" && x.op === "binary" && x.fn === "div" && x.y.op === "const" && rangeOf(x.x).lo >= 0) {
+    const divisor = x.y.value * n;
+    if (x.y.value > 0 && divisor <= maxI32) return divide("div", x.x, divisor);
+  }
+  return expr;
+}
+
+function divide(fn: "div" | "rem", x: Expr, n: number): Expr {
+  const node: Expr = { op: "binary", dtype: "i32", fn, x, y: constExpr(n) };
+  return simplifyIndex(node);
+}
+
+/** The sum as n · first + second. */
+function multiplesOf(n: number, sum: Linear): [Linear, Linear] {
+  const whole: Linear = { terms: new Map(), constant: Math.floor(sum.constant / n) };
+  const rest: Linear = { terms: new Map(), constant: sum.constant - Math.floor(sum.constant / n) * n };
   for (const [term, coefficient] of sum.terms) {
     if (coefficient % n === 0) whole.terms.set(term, coefficient / n);
     else rest.terms.set(term, coefficient);
   }
-  whole.constant = Math.floor(sum.constant / n);
-  rest.constant = sum.constant - whole.constant * n;
-  if (whole.terms.size > 0 || whole.constant !== 0) {
-    const [wholeRange, restRange] = [linearRange(whole), linearRange(rest)];
-    const fits = restRange.lo >= 0 && restRange.hi < n && wholeRange.lo >= 0 && wholeRange.hi * n + restRange.hi <= maxI32;
-    if (fits) return rebuild(fn === "div" ? whole : rest);
-  }
-  if (fn === "div" && x.op === "binary" && x.fn === "div" && x.y.op === "const" && rangeOf(x.x).lo >= 0) {
-    const divisor = x.y.value * n;
-    if (x.y.value > 0 && divisor <= maxI32) return simplifyIndex(binaryExpr("div", x.x, constExpr(divisor)));
-  }
-  return expr;
+  return [whole, rest];
+}
+
+function isZero(sum: Linear): boolean {
+  return sum.terms.size === 0 && sum.constant === 0;
+}
+
+/** Whether n · whole + rest has no negative part and does not wrap. */
+function isNatural(whole: Linear, n: number, rest: Linear): boolean {
+  const [a, b] = [linearRange(whole), linearRange(rest)];
+  return a.lo >= 0 && b.lo >= 0 && a.hi * n + b.hi <= maxI32;
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? Math.abs(a) : gcd(b, a % b);
 }
 
 function linearRange(sum: Linear): Range {
@@ -287,7 +320,10 @@ function simplifyLogic(expr: Binary): Expr {
   if (fn !== "and" && fn !== "or") return expr;
   // x and false = false, x and true = x; `or` the other way round.
   const absorbing = fn === "and" ? 0 : 1;
-  for (const [side, other] of [[x, y], [y, x]] as const) {
+  for (const [side, other] of [
+    [x, y],
+    [y, x],
+  ] as const) {
     if (side.op === "const") return side.value === absorbing ? side : other;
   }
   return x === y ? x : expr;

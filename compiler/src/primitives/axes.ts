@@ -28,7 +28,7 @@ export function checkAxesOf(name: string, axes: readonly number[], ndim: number,
   });
 }
 
-export function countOf(shape: Shape): string {
+function countOf(shape: Shape): string {
   return shape.length === 1 ? "1 axis" : `${shape.length} axes`;
 }
 

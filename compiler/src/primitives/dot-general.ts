@@ -16,7 +16,8 @@ import type { BatchArgs, BatchResult, LowerArgs, Lowered, Tangent, TransposeArgs
 type DotParams = {
   readonly dimension_numbers: DotDimensionNumbers;
   /** null: the operands' dtype. */
-  readonly preferred_element_type: DType | null;
+  /** Absent: the operands'. */
+  readonly preferred_element_type?: DType;
 };
 
 interface DotAxes {
@@ -61,7 +62,7 @@ function checkPairs(what: string, lhs: Aval, rhs: Aval, left: readonly number[],
   });
 }
 
-function checkTypes(lhs: Aval, rhs: Aval, preferred: DType | null): void {
+function checkTypes(lhs: Aval, rhs: Aval, preferred: DType | undefined): void {
   if (lhs.dtype !== rhs.dtype || lhs.dtype === "bool") {
     throw new FaxError({
       code: "FAX1102",
@@ -70,7 +71,7 @@ function checkTypes(lhs: Aval, rhs: Aval, preferred: DType | null): void {
     });
   }
   const legal: readonly DType[] = isFloat(lhs.dtype) ? ["f32", "f16"] : [lhs.dtype];
-  if (preferred === null || legal.includes(preferred)) return;
+  if (preferred === undefined || legal.includes(preferred)) return;
   throw new FaxError({
     code: "FAX1102",
     message: `dot_general: the operands are of dtype ${lhs.dtype}, the preferred element type is ${preferred}`,
@@ -154,15 +155,22 @@ function batchDot({ inputs, dims, params, lax }: BatchArgs<DotParams>): BatchRes
   const contract = [shift(lhsContract, lhsDim), shift(rhsContract, rhsDim)] as const;
   const batch = [shift(lhsBatch, lhsDim), shift(rhsBatch, rhsDim)] as const;
   if (lhsDim !== null && rhsDim !== null) {
-    const numbers: DotDimensionNumbers = [contract, [[lhsDim, ...batch[0]], [rhsDim, ...batch[1]]]];
+    const numbers: DotDimensionNumbers = [
+      contract,
+      [
+        [lhsDim, ...batch[0]],
+        [rhsDim, ...batch[1]],
+      ],
+    ];
     return { outputs: [lax.dot_general(lhs, rhs, numbers, params.preferred_element_type)], dims: [0] };
   }
   const numbers: DotDimensionNumbers = [contract, batch];
   const output = lax.dot_general(lhs, rhs, numbers, params.preferred_element_type);
   const lhsFree = axesOf(0, lhs.ndim, numbers).free;
-  const position = lhsDim !== null
-    ? lhsFree.indexOf(lhsDim)
-    : lhsFree.length + axesOf(1, rhs.ndim, numbers).free.indexOf(rhsDim as number);
+  const position =
+    lhsDim !== null
+      ? lhsFree.indexOf(lhsDim)
+      : lhsFree.length + axesOf(1, rhs.ndim, numbers).free.indexOf(rhsDim as number);
   return { outputs: [output], dims: [batch[0].length + position] };
 }
 
@@ -198,11 +206,11 @@ function lowerDot({ inputs, params: { dimension_numbers }, outputs, ctx }: Lower
   return [ctx.map(output.dtype, output.shape, (index) => castExpr(sum.at(index), output.dtype))];
 }
 
-const plain = (numbers: DotDimensionNumbers, preferred_element_type: DType | null = null): DotParams => ({
-  dimension_numbers: numbers,
-  preferred_element_type,
-});
-const matmul: DotDimensionNumbers = [[[1], [0]], [[], []]];
+const plain = (dimension_numbers: DotDimensionNumbers): DotParams => ({ dimension_numbers });
+const matmul: DotDimensionNumbers = [
+  [[1], [0]],
+  [[], []],
+];
 
 /** `Σ lhs · rhs` over the contracting axes; batch axes lead, then the free ones of each side. */
 export const dot_general = define<DotParams, Lax["dot_general"]>(
@@ -247,82 +255,158 @@ export const dot_general = define<DotParams, Lax["dot_general"]>(
     samples: [
       {
         name: "matrix · matrix",
-        inputs: [{ dtype: "f32", shape: [3, 4] }, { dtype: "f32", shape: [4, 5] }],
+        inputs: [
+          { dtype: "f32", shape: [3, 4] },
+          { dtype: "f32", shape: [4, 5] },
+        ],
         params: plain(matmul),
       },
       {
         name: "vector · vector",
-        inputs: [{ dtype: "f32", shape: [6] }, { dtype: "f32", shape: [6] }],
-        params: plain([[[0], [0]], [[], []]]),
+        inputs: [
+          { dtype: "f32", shape: [6] },
+          { dtype: "f32", shape: [6] },
+        ],
+        params: plain([
+          [[0], [0]],
+          [[], []],
+        ]),
       },
       {
         name: "matrix · vector",
-        inputs: [{ dtype: "f32", shape: [3, 4] }, { dtype: "f32", shape: [4] }],
+        inputs: [
+          { dtype: "f32", shape: [3, 4] },
+          { dtype: "f32", shape: [4] },
+        ],
         params: plain(matmul),
       },
       {
         name: "outer product",
-        inputs: [{ dtype: "f32", shape: [3] }, { dtype: "f32", shape: [2] }],
-        params: plain([[[], []], [[], []]]),
+        inputs: [
+          { dtype: "f32", shape: [3] },
+          { dtype: "f32", shape: [2] },
+        ],
+        params: plain([
+          [[], []],
+          [[], []],
+        ]),
       },
       {
         name: "scalars",
-        inputs: [{ dtype: "f32", shape: [] }, { dtype: "f32", shape: [] }],
-        params: plain([[[], []], [[], []]]),
+        inputs: [
+          { dtype: "f32", shape: [] },
+          { dtype: "f32", shape: [] },
+        ],
+        params: plain([
+          [[], []],
+          [[], []],
+        ]),
       },
       {
         name: "batch axis that does not lead",
-        inputs: [{ dtype: "f32", shape: [3, 2, 4] }, { dtype: "f32", shape: [4, 5, 2] }],
-        params: plain([[[2], [0]], [[1], [2]]]),
+        inputs: [
+          { dtype: "f32", shape: [3, 2, 4] },
+          { dtype: "f32", shape: [4, 5, 2] },
+        ],
+        params: plain([
+          [[2], [0]],
+          [[1], [2]],
+        ]),
       },
       {
         name: "two contracting and two batch axes, crossed",
-        inputs: [{ dtype: "f32", shape: [2, 3, 4, 2, 3] }, { dtype: "f32", shape: [3, 2, 2, 4, 2] }],
-        params: plain([[[1, 2], [0, 3]], [[0, 3], [4, 2]]]),
+        inputs: [
+          { dtype: "f32", shape: [2, 3, 4, 2, 3] },
+          { dtype: "f32", shape: [3, 2, 2, 4, 2] },
+        ],
+        params: plain([
+          [
+            [1, 2],
+            [0, 3],
+          ],
+          [
+            [0, 3],
+            [4, 2],
+          ],
+        ]),
       },
       {
         name: "contracting axes in another order",
-        inputs: [{ dtype: "f32", shape: [3, 4, 2] }, { dtype: "f32", shape: [4, 3] }],
-        params: plain([[[0, 1], [1, 0]], [[], []]]),
+        inputs: [
+          { dtype: "f32", shape: [3, 4, 2] },
+          { dtype: "f32", shape: [4, 3] },
+        ],
+        params: plain([
+          [
+            [0, 1],
+            [1, 0],
+          ],
+          [[], []],
+        ]),
       },
       {
         name: "nothing to sum",
-        inputs: [{ dtype: "f32", shape: [2, 0] }, { dtype: "f32", shape: [0, 3] }],
+        inputs: [
+          { dtype: "f32", shape: [2, 0] },
+          { dtype: "f32", shape: [0, 3] },
+        ],
         params: plain(matmul),
       },
       {
         name: "empty result",
-        inputs: [{ dtype: "f32", shape: [0, 2] }, { dtype: "f32", shape: [2, 3] }],
+        inputs: [
+          { dtype: "f32", shape: [0, 2] },
+          { dtype: "f32", shape: [2, 3] },
+        ],
         params: plain(matmul),
       },
       {
         name: "axes of size 1",
-        inputs: [{ dtype: "f32", shape: [1, 1] }, { dtype: "f32", shape: [1, 3] }],
+        inputs: [
+          { dtype: "f32", shape: [1, 1] },
+          { dtype: "f32", shape: [1, 3] },
+        ],
         params: plain(matmul),
       },
       {
         name: "f16",
-        inputs: [{ dtype: "f16", shape: [3, 4] }, { dtype: "f16", shape: [4, 2] }],
+        inputs: [
+          { dtype: "f16", shape: [3, 4] },
+          { dtype: "f16", shape: [4, 2] },
+        ],
         params: plain(matmul),
         smooth: false,
       },
       {
         name: "f16 into f32",
-        inputs: [{ dtype: "f16", shape: [3, 4] }, { dtype: "f16", shape: [4, 2] }],
-        params: plain(matmul, "f32"),
+        inputs: [
+          { dtype: "f16", shape: [3, 4] },
+          { dtype: "f16", shape: [4, 2] },
+        ],
+        params: { dimension_numbers: matmul, preferred_element_type: "f32" },
         smooth: false,
       },
       {
         name: "i32",
-        inputs: [{ dtype: "i32", shape: [2, 3], from: -9, to: 9 }, { dtype: "i32", shape: [3, 2], from: -9, to: 9 }],
+        inputs: [
+          { dtype: "i32", shape: [2, 3], from: -9, to: 9 },
+          { dtype: "i32", shape: [3, 2], from: -9, to: 9 },
+        ],
         params: plain(matmul),
       },
     ],
   },
-  (bind) => (lhs, rhs, dimension_numbers, preferred_element_type = null) =>
-    bind([lhs, rhs], { dimension_numbers: copied(dimension_numbers), preferred_element_type }),
+  (bind) =>
+    (lhs, rhs, dimension_numbers, preferred_element_type = null) =>
+      bind([lhs, rhs], {
+        dimension_numbers: copied(dimension_numbers),
+        ...(preferred_element_type === null ? {} : { preferred_element_type }),
+      }),
 );
 
 function copied([[lc, rc], [lb, rb]]: DotDimensionNumbers): DotDimensionNumbers {
-  return [[[...lc], [...rc]], [[...lb], [...rb]]];
+  return [
+    [[...lc], [...rc]],
+    [[...lb], [...rb]],
+  ];
 }

@@ -90,7 +90,13 @@ function batchedStart(lax: Lax, start: Value, dim: number | null, size: number, 
 /** Windows at starts that differ per mapped element: a gather. The result is mapped along axis 0. */
 function slicePerElement(
   lax: Lax,
-  { x, dim, starts, sizes, size }: {
+  {
+    x,
+    dim,
+    starts,
+    sizes,
+    size,
+  }: {
     x: Value;
     dim: number | null;
     /** Each `i32[size]`, in range. */
@@ -177,7 +183,13 @@ export const dynamic_slice = define<DynamicSliceParams, Lax["dynamic_slice"]>(
       }
       const shape = x.shape.filter((_, axis) => axis !== dim);
       const indices = starts.map((index, axis) =>
-        batchedStart(lax, index, startDims[axis] ?? null, size, (shape[axis] as number) - (slice_sizes[axis] as number)),
+        batchedStart(
+          lax,
+          index,
+          startDims[axis] ?? null,
+          size,
+          (shape[axis] as number) - (slice_sizes[axis] as number),
+        ),
       );
       return { outputs: [slicePerElement(lax, { x, dim, starts: indices, sizes: slice_sizes, size })], dims: [0] };
     },
@@ -218,10 +230,7 @@ function windowMask(lax: Lax, size: number, shape: Shape, sizes: Shape, starts: 
   let mask: Value | null = null;
   shape.forEach((extent, axis) => {
     if (extent === sizes[axis]) return;
-    const offset = lax.sub(
-      lax.iota("i32", full, axis + 1),
-      lax.broadcast_in_dim(starts[axis] as Value, full, [0]),
-    );
+    const offset = lax.sub(lax.iota("i32", full, axis + 1), lax.broadcast_in_dim(starts[axis] as Value, full, [0]));
     const inside = lax.and(lax.ge(offset, 0), lax.lt(offset, sizes[axis] as number));
     mask = mask === null ? inside : lax.and(mask, inside);
   });
@@ -344,6 +353,5 @@ export const dynamic_update_slice = define<NoParams, Lax["dynamic_update_slice"]
       },
     ],
   },
-  (bind) => (x, update, start_indices) =>
-    bind([x, update, ...startValues("dynamic_update_slice", start_indices)], {}),
+  (bind) => (x, update, start_indices) => bind([x, update, ...startValues("dynamic_update_slice", start_indices)], {}),
 );

@@ -264,7 +264,9 @@ export const federated_broadcast = define<GroupParams, Lax["federated_broadcast"
       { name: "bool", inputs: [{ dtype: "bool", shape: [2] }], params: { group: "clients", size: 2 } },
     ],
   },
-  (bind) => (x, { name, size }) => bind([x], { group: name, size }),
+  (bind) =>
+    (x, { name, size }) =>
+      bind([x], { group: name, size }),
 );
 
 /** Row i of the value goes to member i of a new innermost group. */
@@ -315,7 +317,11 @@ export const federated_unstack = define<GroupParams, Lax["federated_unstack"]>(
       { name: "scalars", inputs: [{ dtype: "f32", shape: [3] }], params: { group: "clients", size: 3 } },
       { name: "one member", inputs: [{ dtype: "f32", shape: [1, 2] }], params: { group: "clients", size: 1 } },
       { name: "empty rows", inputs: [{ dtype: "f32", shape: [2, 0] }], params: { group: "clients", size: 2 } },
-      { name: "i32", inputs: [{ dtype: "i32", shape: [2, 2], from: -9, to: 9 }], params: { group: "clients", size: 2 } },
+      {
+        name: "i32",
+        inputs: [{ dtype: "i32", shape: [2, 2], from: -9, to: 9 }],
+        params: { group: "clients", size: 2 },
+      },
     ],
   },
   (bind) => (x, group) => bind([x], { group, size: x.shape[0] ?? 1 }),
@@ -348,7 +354,10 @@ export const federated_stack = define<NoParams, Lax["federated_stack"]>(
       }),
     jvp: linearJvp((lax, x) => lax.federated_stack(x)),
     transpose: linearTranspose((lax, ct, input) => lax.federated_unstack(ct, groupOf(input.placement).name)),
-    batch: ({ inputs, dims, lax }) => ({ outputs: [lax.federated_stack(inputs[0] as Value)], dims: [onlyDim(dims) + 1] }),
+    batch: ({ inputs, dims, lax }) => ({
+      outputs: [lax.federated_stack(inputs[0] as Value)],
+      dims: [onlyDim(dims) + 1],
+    }),
     erase: ({ inputs, dims, size, lax }) => stackErased(lax, inputs[0] as Value, dims[0] ?? null, size),
     samples: [...memberSamples, ...integerSamples],
   },

@@ -34,8 +34,8 @@ type GatherParams = {
   readonly dimension_numbers: GatherNumbers;
   readonly slice_sizes: readonly number[];
   readonly mode: GatherMode;
-  /** null: see `GatherMode`. */
-  readonly fill_value: number | null;
+  /** Absent: see `GatherMode`. */
+  readonly fill_value?: number;
 };
 
 function gatheredShape(indices: Shape, { dimension_numbers, slice_sizes }: GatherParams): number[] {
@@ -195,7 +195,7 @@ export const gather = define<GatherParams, Lax["gather"]>(
       {
         name: "rows, clipped",
         inputs: [f32(4, 3), i32([5, 1], [0, 3, -2, 9, 1])],
-        params: { dimension_numbers: rows, slice_sizes: [1, 3], mode: "clip", fill_value: null },
+        params: { dimension_numbers: rows, slice_sizes: [1, 3], mode: "clip" },
       },
       {
         name: "rows, filled",
@@ -205,18 +205,18 @@ export const gather = define<GatherParams, Lax["gather"]>(
       {
         name: "NaN out of range",
         inputs: [f32(4, 3), i32([2, 1], [2, 4])],
-        params: { dimension_numbers: rows, slice_sizes: [1, 3], mode: "fill", fill_value: null },
+        params: { dimension_numbers: rows, slice_sizes: [1, 3], mode: "fill" },
         smooth: false,
       },
       {
         name: "one element of each row",
         inputs: [f32(3, 4), i32([3, 1], [0, 3, 2])],
-        params: { dimension_numbers: elementPerRow, slice_sizes: [1, 1], mode: "clip", fill_value: null },
+        params: { dimension_numbers: elementPerRow, slice_sizes: [1, 1], mode: "clip" },
       },
       {
         name: "windows around the positions",
         inputs: [f32(4, 5), i32([3, 2], [0, 0, 3, 1, 4, -1])],
-        params: { dimension_numbers: windowsOfMatrix, slice_sizes: [2, 3], mode: "clip", fill_value: null },
+        params: { dimension_numbers: windowsOfMatrix, slice_sizes: [2, 3], mode: "clip" },
       },
       {
         name: "one position",
@@ -225,7 +225,6 @@ export const gather = define<GatherParams, Lax["gather"]>(
           dimension_numbers: { ...rows, offset_dims: [] },
           slice_sizes: [1],
           mode: "clip",
-          fill_value: null,
         },
       },
       {
@@ -239,21 +238,22 @@ export const gather = define<GatherParams, Lax["gather"]>(
           { dtype: "i32", shape: [4, 2], from: -9, to: 9 },
           { dtype: "u32", shape: [3, 1], values: [3, 4294967295, 0] },
         ],
-        params: { dimension_numbers: rows, slice_sizes: [1, 2], mode: "fill", fill_value: null },
+        params: { dimension_numbers: rows, slice_sizes: [1, 2], mode: "fill" },
       },
     ],
   },
-  (bind) => (operand, indices, { dimension_numbers: numbers, slice_sizes, mode = "fill", fill_value = null }) =>
-    bind([operand, indices], {
-      dimension_numbers: {
-        offset_dims: [...numbers.offset_dims],
-        collapsed_slice_dims: [...numbers.collapsed_slice_dims],
-        start_index_map: [...numbers.start_index_map],
-        operand_batching_dims: [...numbers.operand_batching_dims],
-        start_indices_batching_dims: [...numbers.start_indices_batching_dims],
-      },
-      slice_sizes: [...slice_sizes],
-      mode,
-      fill_value,
-    }),
+  (bind) =>
+    (operand, indices, { dimension_numbers: numbers, slice_sizes, mode = "fill", fill_value = null }) =>
+      bind([operand, indices], {
+        dimension_numbers: {
+          offset_dims: [...numbers.offset_dims],
+          collapsed_slice_dims: [...numbers.collapsed_slice_dims],
+          start_index_map: [...numbers.start_index_map],
+          operand_batching_dims: [...numbers.operand_batching_dims],
+          start_indices_batching_dims: [...numbers.start_indices_batching_dims],
+        },
+        slice_sizes: [...slice_sizes],
+        mode,
+        ...(fill_value === null ? {} : { fill_value }),
+      }),
 );

@@ -93,14 +93,17 @@ export function checkWindows(name: string, operand: Aval, indices: Aval, sizes: 
       help: "name one operand axis per entry of the index vector",
     });
   }
-  const paired = numbers.operandBatching.length === numbers.indicesBatching.length &&
-    numbers.operandBatching.every((axis, i) => operand.shape[axis] === indices.shape[numbers.indicesBatching[i] as number]);
+  const paired =
+    numbers.operandBatching.length === numbers.indicesBatching.length &&
+    numbers.operandBatching.every(
+      (axis, i) => operand.shape[axis] === indices.shape[numbers.indicesBatching[i] as number],
+    );
   if (!paired || numbers.operandBatching.some((axis) => numbers.startMap.includes(axis))) {
     throw new FaxError({
       code: "FAX1201",
-      message: `${name}: batching axes [${numbers.operandBatching.join(", ")}] of ${formatAval(operand, false)} and [${
-        numbers.indicesBatching.join(", ")
-      }] of ${formatAval(indices, false)} do not pair`,
+      message: `${name}: batching axes [${numbers.operandBatching.join(", ")}] of ${formatAval(operand, false)} and [${numbers.indicesBatching.join(
+        ", ",
+      )}] of ${formatAval(indices, false)} do not pair`,
       help: "legal here: equally many axes of equal sizes that no index vector addresses",
     });
   }

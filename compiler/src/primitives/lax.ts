@@ -5,6 +5,7 @@
 import * as arithmetic from "./arithmetic.ts";
 import * as bitwise from "./bitwise.ts";
 import * as comparison from "./comparison.ts";
+import * as concatenate from "./concatenate.ts";
 import * as convert from "./convert.ts";
 import * as dotGeneral from "./dot-general.ts";
 import * as dynamicSlice from "./dynamic-slice.ts";
@@ -28,6 +29,7 @@ export const lax: Lax = {
   ...arithmetic,
   ...bitwise,
   ...comparison,
+  ...concatenate,
   ...convert,
   ...dotGeneral,
   ...dynamicSlice,

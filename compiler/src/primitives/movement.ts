@@ -71,7 +71,13 @@ export const broadcast_in_dim = define<
       const stretched = broadcast_dimensions.filter((axis, i) => input.shape[i] === 1 && shape[axis] !== 1);
       const added = remainingAxes(shape.length, broadcast_dimensions);
       const summed = [...added, ...stretched];
-      const sum = summed.length === 0 ? ct : lax.reduce_sum(ct, summed.sort((a, b) => a - b));
+      const sum =
+        summed.length === 0
+          ? ct
+          : lax.reduce_sum(
+              ct,
+              summed.sort((a, b) => a - b),
+            );
       return sum.ndim === input.shape.length ? sum : lax.reshape(sum, input.shape);
     }),
     batch: ({ inputs, dims, size, params: { shape, broadcast_dimensions }, lax }) => {
@@ -255,7 +261,11 @@ export const squeeze = define<DimensionsParams, (x: Value, dimensions: readonly 
       const kept = remainingAxes(x.shape.length, dimensions);
       return [
         ctx.map(x.dtype, pick(x.shape, kept), (index) =>
-          x.at(x.shape.map((_, axis) => (kept.includes(axis) ? (index[kept.indexOf(axis)] as Expr) : ctx.expr.constExpr(0)))),
+          x.at(
+            x.shape.map((_, axis) =>
+              kept.includes(axis) ? (index[kept.indexOf(axis)] as Expr) : ctx.expr.constExpr(0),
+            ),
+          ),
         ),
       ];
     },

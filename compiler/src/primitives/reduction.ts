@@ -66,7 +66,9 @@ function checkDType(name: string, x: Aval, legal: readonly DType[]): void {
   throw new FaxError({
     code: "FAX1102",
     message: `${name}: the operand is ${formatAval(x, false)}, it takes ${legal.join(", ")}`,
-    help: wantsBool ? "compare first, as in x != 0" : "convert first, as in x.astype(np.int32), or use np.any or np.all",
+    help: wantsBool
+      ? "compare first, as in x != 0"
+      : "convert first, as in x.astype(np.int32), or use np.any or np.all",
   });
 }
 
@@ -82,13 +84,7 @@ function foldAxes(x: HostArray, axes: readonly number[], dtype: DType, fold: Fol
   return out;
 }
 
-type NamedReduction =
-  | "reduce_sum"
-  | "reduce_prod"
-  | "reduce_max"
-  | "reduce_min"
-  | "reduce_and"
-  | "reduce_or";
+type NamedReduction = "reduce_sum" | "reduce_prod" | "reduce_max" | "reduce_min" | "reduce_and" | "reduce_or";
 
 /** The mapped axis stays where it is; the reduced ones count around it. */
 function batchReduction(
@@ -159,8 +155,7 @@ function productJvp({ primals, tangents, params: { axes }, lax }: JvpArgs<Reduce
   const keptShape = pick(x.shape, kept);
   let count = sizeOf(pick(x.shape, axes));
   if (count === 0) return { outputs: [output], tangents: [null] };
-  const rows = (value: Value): Value =>
-    lax.reshape(lax.transpose(value, [...axes, ...kept]), [count, ...keptShape]);
+  const rows = (value: Value): Value => lax.reshape(lax.transpose(value, [...axes, ...kept]), [count, ...keptShape]);
   let factors = { value: rows(x), tangent: rows(tangent) };
   const part = (from: number, to: number) => {
     const start = [from, ...keptShape.map(() => 0)];

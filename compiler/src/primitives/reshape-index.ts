@@ -45,11 +45,7 @@ export function reshapeIndex(e: typeof expr, from: Shape, to: Shape, index: read
   for (const run of alignedRuns(from, to)) {
     let flat = e.constExpr(0);
     for (const axis of run.to) {
-      flat = e.binaryExpr(
-        "add",
-        e.binaryExpr("mul", flat, e.constExpr(to[axis] as number)),
-        index[axis] as Expr,
-      );
+      flat = e.binaryExpr("add", e.binaryExpr("mul", flat, e.constExpr(to[axis] as number)), index[axis] as Expr);
     }
     let below = 1;
     for (let k = run.from.length - 1; k >= 0; k--) {

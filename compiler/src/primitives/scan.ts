@@ -2,7 +2,7 @@
 import { FaxError, invariant } from "../diagnostics/index.ts";
 import { type Aval, formatAval, sameType } from "../ir/aval.ts";
 import { isFloat } from "../ir/dtype.ts";
-import { type Atom, type Eqn, freshVar, type Jaxpr, type Params } from "../ir/jaxpr.ts";
+import { type Atom, type Eqn, freshVar, type Jaxpr, type Params, type Var } from "../ir/jaxpr.ts";
 import { allocateHostArray, type HostArray } from "../ir/host-array.ts";
 import { isServer } from "../ir/placement.ts";
 import { range, sizeOf } from "../ir/shape.ts";
@@ -10,6 +10,7 @@ import { currentBuilder, withAmbient } from "../trace/builder.ts";
 import { constant, type Value } from "../trace/ndarray.ts";
 import { define } from "./define.ts";
 import type { Lax } from "./lax-types.ts";
+import { scanSamples } from "./scan-samples.ts";
 import type {
   BatchArgs,
   BatchResult,
@@ -79,6 +80,27 @@ function abstractEval(inputs: readonly Aval[], params: ScanParams): readonly Ava
   return [...body.carry, ...ys];
 }
 
+/**
+ * The same loop with a variable for each carry that the body gives as a literal: a variable's type says where it lies, and
+ * passes read it.
+ */
+function withVariableCarries(params: ScanParams): ScanParams {
+  const { jaxpr, num_carry } = params;
+  const { carry } = split(jaxpr.invars, params);
+  const spread: Eqn[] = [];
+  const outvars = jaxpr.outvars.map((atom, i): Atom => {
+    if (i >= num_carry || atom.kind === "var") return atom;
+    const { placement } = (carry[i] as Var).aval;
+    const output = freshVar({ ...atom.aval, placement });
+    const place = isServer(placement) ? {} : { placement };
+    const spreadParams = { shape: [], broadcast_dimensions: [], ...place };
+    spread.push({ primitive: "broadcast_in_dim", inputs: [atom], params: spreadParams, outputs: [output], source: null });
+    return output;
+  });
+  if (spread.length === 0) return params;
+  return { ...params, jaxpr: { ...jaxpr, eqns: [...jaxpr.eqns, ...spread], outvars } };
+}
+
 function row(array: HostArray, index: number): HostArray {
   const shape = array.shape.slice(1);
   const size = sizeOf(shape);
@@ -125,7 +147,8 @@ function fixpoint(start: readonly boolean[], step: (carry: readonly boolean[]) =
   }
 }
 
-function jvp({ primals, tangents, params, lax, jvpJaxpr }: JvpArgs<ScanParams>): JvpResult {
+function jvp({ primals, tangents, params: given, lax, jvpJaxpr }: JvpArgs<ScanParams>): JvpResult {
+  const params = withVariableCarries(given);
   const { jaxpr, num_carry } = params;
   const nonzero = split(tangents.map((tangent) => tangent !== null), params);
   const float = jaxpr.outvars.map(({ aval }) => isFloat(aval.dtype));
@@ -187,9 +210,10 @@ function zeros(lax: Lax, aval: Aval): Value {
   return withAmbient(builder, aval.placement, () => lax.broadcast_in_dim(constant(0, aval.dtype), aval.shape, []));
 }
 
-function partialEval({ inputs, params, partialEvalJaxpr }: PartialEvalArgs<ScanParams>): ReturnType<
+function partialEval({ inputs, params: given, partialEvalJaxpr }: PartialEvalArgs<ScanParams>): ReturnType<
   ControlPrimitive<ScanParams>["partialEval"]
 > {
+  const params = withVariableCarries(given);
   const { jaxpr, num_carry } = params;
   const known = split(inputs.map((input) => input !== null), params);
   const unknownCarry = fixpoint(
@@ -312,7 +336,14 @@ function isLinear(input: Value | Linear): input is Linear {
   return "kind" in input && input.kind === "linear";
 }
 
-function transpose({ cotangents, inputs, params, lax, transposeJaxpr }: TransposeArgs<ScanParams>): readonly Tangent[] {
+function transpose({
+  cotangents,
+  inputs,
+  params: given,
+  lax,
+  transposeJaxpr,
+}: TransposeArgs<ScanParams>): readonly Tangent[] {
+  const params = withVariableCarries(given);
   const { jaxpr, num_consts, num_carry } = params;
   const values = split(inputs, params);
   const linear = split(inputs.map(isLinear), params);
@@ -377,7 +408,8 @@ function transposeBody(
 }
 
 function batch(args: BatchArgs<ScanParams>): BatchResult {
-  const { inputs, dims, params, batchJaxpr, sizeOf, lax } = args;
+  const { inputs, dims, batchJaxpr, sizeOf, lax } = args;
+  const params = withVariableCarries(args.params);
   const { jaxpr, num_consts, num_carry } = params;
   const mapped = split(dims.map((dim) => dim !== null), params);
   const noForce = jaxpr.outvars.map(() => false);
@@ -477,7 +509,7 @@ const scanPrimitive: ControlPrimitive<ScanParams> = {
   batch,
   prune,
   lower,
-  samples: [],
+  samples: scanSamples,
 };
 
 /** Emits a scan; `lax.scan` of the front end traces its body and calls this. */

@@ -68,16 +68,17 @@ function batchScatterAdd({ inputs, dims, size, params, lax }: BatchArgs<ScatterP
   };
   const x = batchedAtFront(lax, operand, operandDim, size);
   const y = batchedAtFront(lax, updates, updatesDim, size);
-  const [at, dimension_numbers]: [Value, ScatterNumbers] = indicesDim === null
-    ? [indices, { ...shifted, update_window_dims: [0, ...shifted.update_window_dims] }]
-    : [
-        batchedAtFront(lax, indices, indicesDim, size),
-        {
-          ...shifted,
-          operand_batching_dims: [0, ...shifted.operand_batching_dims],
-          scatter_indices_batching_dims: [0, ...bump(numbers.scatter_indices_batching_dims)],
-        },
-      ];
+  const [at, dimension_numbers]: [Value, ScatterNumbers] =
+    indicesDim === null
+      ? [indices, { ...shifted, update_window_dims: [0, ...shifted.update_window_dims] }]
+      : [
+          batchedAtFront(lax, indices, indicesDim, size),
+          {
+            ...shifted,
+            operand_batching_dims: [0, ...shifted.operand_batching_dims],
+            scatter_indices_batching_dims: [0, ...bump(numbers.scatter_indices_batching_dims)],
+          },
+        ];
   return { outputs: [lax.scatter_add(x, at, y, { dimension_numbers, mode: params.mode })], dims: [0] };
 }
 
@@ -129,11 +130,7 @@ function lowerScatterAdd({ inputs, params, ctx }: LowerArgs<ScatterParams>): rea
       if (width === size) return;
       hits.push(e.binaryExpr("ge", offset, e.constExpr(0)), e.binaryExpr("lt", offset, e.constExpr(width)));
     });
-    return e.selectExpr(
-      allOf(e, hits),
-      e.castExpr(updates.at(source), accumulated),
-      e.constExpr(0, accumulated),
-    );
+    return e.selectExpr(allOf(e, hits), e.castExpr(updates.at(source), accumulated), e.constExpr(0, accumulated));
   };
 
   const add = (index: readonly Expr[], sum: Expr): Expr =>
@@ -220,7 +217,7 @@ export const scatter_add = define<ScatterParams, Lax["scatter_add"]>(
       },
       {
         name: "rows, clipped",
-        inputs: [f32(4, 3), i32([2, 2, 1], [0, 3, -2, 9]), f32(2, 2, 3)],
+        inputs: [f32(4, 3), i32([2, 2, 1], [0, 3, -2, 9]), f32(2, 3, 2)],
         params: { dimension_numbers: rowsOf, mode: "clip" },
       },
       {
@@ -265,15 +262,16 @@ export const scatter_add = define<ScatterParams, Lax["scatter_add"]>(
       },
     ],
   },
-  (bind) => (operand, indices, updates, { dimension_numbers: numbers, mode = "fill" }) =>
-    bind([operand, indices, updates], {
-      dimension_numbers: {
-        update_window_dims: [...numbers.update_window_dims],
-        inserted_window_dims: [...numbers.inserted_window_dims],
-        scatter_dims_to_operand_dims: [...numbers.scatter_dims_to_operand_dims],
-        operand_batching_dims: [...numbers.operand_batching_dims],
-        scatter_indices_batching_dims: [...numbers.scatter_indices_batching_dims],
-      },
-      mode,
-    }),
+  (bind) =>
+    (operand, indices, updates, { dimension_numbers: numbers, mode = "fill" }) =>
+      bind([operand, indices, updates], {
+        dimension_numbers: {
+          update_window_dims: [...numbers.update_window_dims],
+          inserted_window_dims: [...numbers.inserted_window_dims],
+          scatter_dims_to_operand_dims: [...numbers.scatter_dims_to_operand_dims],
+          operand_batching_dims: [...numbers.operand_batching_dims],
+          scatter_indices_batching_dims: [...numbers.scatter_indices_batching_dims],
+        },
+        mode,
+      }),
 );

@@ -1,14 +1,14 @@
-/** Cutting arrays, padding them, and putting them together. */
+/** Cutting arrays and padding them. */
 import { FaxError } from "../diagnostics/index.ts";
 import { type Aval, avalOf, formatAval } from "../ir/aval.ts";
 import { allocateHostArray, type HostArray, scalarOf } from "../ir/host-array.ts";
 import { type Shape, stridesOf } from "../ir/shape.ts";
 import type { Expr } from "../lower/expr.ts";
 import type { Value } from "../trace/ndarray.ts";
-import { checkAxes, checkCounts, inserted } from "./axes.ts";
+import { checkCounts, inserted } from "./axes.ts";
 import { batchedAtFront, onlyDim } from "./batching.ts";
 import { define, operands } from "./define.ts";
-import { offsetsOf, positionOf, stridedCopy } from "./host-strides.ts";
+import { positionOf, stridedCopy } from "./host-strides.ts";
 import type { Lax } from "./lax-types.ts";
 import { isLinear, linearJvp, linearTranspose } from "./linear-rules.ts";
 import type { Lowered } from "./primitive.ts";
@@ -16,8 +16,8 @@ import type { Lowered } from "./primitive.ts";
 type SliceParams = {
   readonly start_indices: readonly number[];
   readonly limit_indices: readonly number[];
-  /** null: all 1. */
-  readonly strides: readonly number[] | null;
+  /** Absent: all 1. */
+  readonly strides?: readonly number[];
 };
 
 function stridesOfSlice({ start_indices, strides }: SliceParams): readonly number[] {
@@ -106,7 +106,7 @@ export const slice = define<SliceParams, Lax["slice"]>(
       {
         name: "corner",
         inputs: [{ dtype: "f32", shape: [4, 5] }],
-        params: { start_indices: [1, 2], limit_indices: [3, 5], strides: null },
+        params: { start_indices: [1, 2], limit_indices: [3, 5] },
       },
       {
         name: "strided",
@@ -121,21 +121,22 @@ export const slice = define<SliceParams, Lax["slice"]>(
       {
         name: "scalar",
         inputs: [{ dtype: "f32", shape: [] }],
-        params: { start_indices: [], limit_indices: [], strides: null },
+        params: { start_indices: [], limit_indices: [] },
       },
       {
         name: "u32",
         inputs: [{ dtype: "u32", shape: [1, 6], from: 0, to: 99 }],
-        params: { start_indices: [0, 2], limit_indices: [1, 4], strides: null },
+        params: { start_indices: [0, 2], limit_indices: [1, 4] },
       },
     ],
   },
-  (bind) => (x, start_indices, limit_indices, strides = null) =>
-    bind([x], {
-      start_indices: [...start_indices],
-      limit_indices: [...limit_indices],
-      strides: strides === null || strides.every((stride) => stride === 1) ? null : [...strides],
-    }),
+  (bind) =>
+    (x, start_indices, limit_indices, strides = null) =>
+      bind([x], {
+        start_indices: [...start_indices],
+        limit_indices: [...limit_indices],
+        ...(strides === null || strides.every((stride) => stride === 1) ? {} : { strides: [...strides] }),
+      }),
 );
 
 type PadParams = { readonly padding_config: readonly (readonly [number, number, number])[] };
@@ -173,7 +174,13 @@ export const pad = define<PadParams, Lax["pad"]>(
           help: `legal here: ${x.dtype}[]`,
         });
       }
-      checkCounts("pad", "padding_config (its interior paddings)", padding_config.map((entry) => entry[2]), x.shape.length, 0);
+      checkCounts(
+        "pad",
+        "padding_config (its interior paddings)",
+        padding_config.map((entry) => entry[2]),
+        x.shape.length,
+        0,
+      );
       paddedShape(x.shape, padding_config).forEach((size, axis) => {
         if (size >= 0 && Number.isInteger(size)) return;
         throw new FaxError({
@@ -229,11 +236,12 @@ export const pad = define<PadParams, Lax["pad"]>(
         uncut.shape,
         padding_config.map(([, , interior]) => interior + 1),
       );
-      const total = (value: Value) => lax.reduce_sum(value, value.shape.map((_, axis) => axis));
-      return [
-        isLinear(x) ? atOperand : null,
-        isLinear(padding) ? lax.sub(total(ct), total(atOperand)) : null,
-      ];
+      const total = (value: Value) =>
+        lax.reduce_sum(
+          value,
+          value.shape.map((_, axis) => axis),
+        );
+      return [isLinear(x) ? atOperand : null, isLinear(padding) ? lax.sub(total(ct), total(atOperand)) : null];
     },
     batch: ({ inputs, dims, size, params: { padding_config }, lax }) => {
       const [x, padding] = inputs as readonly [Value, Value];
@@ -277,177 +285,95 @@ export const pad = define<PadParams, Lax["pad"]>(
     samples: [
       {
         name: "both sides",
-        inputs: [{ dtype: "f32", shape: [2, 3] }, { dtype: "f32", shape: [] }],
-        params: { padding_config: [[1, 2, 0], [0, 1, 0]] },
+        inputs: [
+          { dtype: "f32", shape: [2, 3] },
+          { dtype: "f32", shape: [] },
+        ],
+        params: {
+          padding_config: [
+            [1, 2, 0],
+            [0, 1, 0],
+          ],
+        },
       },
       {
         name: "interior",
-        inputs: [{ dtype: "f32", shape: [3, 2] }, { dtype: "f32", shape: [] }],
-        params: { padding_config: [[0, 0, 2], [1, 0, 1]] },
+        inputs: [
+          { dtype: "f32", shape: [3, 2] },
+          { dtype: "f32", shape: [] },
+        ],
+        params: {
+          padding_config: [
+            [0, 0, 2],
+            [1, 0, 1],
+          ],
+        },
       },
       {
         name: "negative",
-        inputs: [{ dtype: "f32", shape: [5, 4] }, { dtype: "f32", shape: [] }],
-        params: { padding_config: [[-1, -2, 0], [-1, 2, 1]] },
+        inputs: [
+          { dtype: "f32", shape: [5, 4] },
+          { dtype: "f32", shape: [] },
+        ],
+        params: {
+          padding_config: [
+            [-1, -2, 0],
+            [-1, 2, 1],
+          ],
+        },
       },
       {
         name: "negative into the interior",
-        inputs: [{ dtype: "f32", shape: [3] }, { dtype: "f32", shape: [] }],
+        inputs: [
+          { dtype: "f32", shape: [3] },
+          { dtype: "f32", shape: [] },
+        ],
         params: { padding_config: [[-2, -1, 2]] },
       },
       {
         name: "empty operand",
-        inputs: [{ dtype: "f32", shape: [0] }, { dtype: "f32", shape: [] }],
+        inputs: [
+          { dtype: "f32", shape: [0] },
+          { dtype: "f32", shape: [] },
+        ],
         params: { padding_config: [[2, 1, 3]] },
       },
       {
         name: "to nothing",
-        inputs: [{ dtype: "f32", shape: [2] }, { dtype: "f32", shape: [] }],
+        inputs: [
+          { dtype: "f32", shape: [2] },
+          { dtype: "f32", shape: [] },
+        ],
         params: { padding_config: [[-1, -1, 0]] },
       },
       {
         name: "scalar",
-        inputs: [{ dtype: "f32", shape: [] }, { dtype: "f32", shape: [] }],
+        inputs: [
+          { dtype: "f32", shape: [] },
+          { dtype: "f32", shape: [] },
+        ],
         params: { padding_config: [] },
       },
       {
         name: "i32",
-        inputs: [{ dtype: "i32", shape: [3], from: -9, to: 9 }, { dtype: "i32", shape: [], values: [7] }],
+        inputs: [
+          { dtype: "i32", shape: [3], from: -9, to: 9 },
+          { dtype: "i32", shape: [], values: [7] },
+        ],
         params: { padding_config: [[1, 1, 0]] },
       },
       {
         name: "bool",
-        inputs: [{ dtype: "bool", shape: [3] }, { dtype: "bool", shape: [], values: [1] }],
+        inputs: [
+          { dtype: "bool", shape: [3] },
+          { dtype: "bool", shape: [], values: [1] },
+        ],
         params: { padding_config: [[1, 0, 1]] },
       },
     ],
   },
   (bind) => (x, padding_value, padding_config) =>
-    bind(operands(x, padding_value), { padding_config: padding_config.map(([low, high, interior]) => [low, high, interior]) }),
-);
-
-type ConcatenateParams = { readonly dimension: number };
-
-export const concatenate = define<ConcatenateParams, Lax["concatenate"]>(
-  {
-    name: "concatenate",
-    kind: "array",
-    doc: "The operands one after the other along `dimension`. [JAX lax.concatenate]",
-    abstractEval: (inputs, { dimension }) => {
-      const [first] = inputs;
-      if (first === undefined) {
-        throw new FaxError({
-          code: "FAX1203",
-          message: "concatenate: there are no operands, it needs at least one",
-          help: "pass a list of one array or more",
-        });
-      }
-      checkAxes("concatenate", [dimension], first);
-      for (const other of inputs) {
-        if (other.dtype !== first.dtype) {
-          throw new FaxError({
-            code: "FAX1102",
-            message: `concatenate: operands are of dtypes ${first.dtype} and ${other.dtype}`,
-            help: "convert all operands to one dtype",
-          });
-        }
-        const fits = other.shape.length === first.shape.length &&
-          other.shape.every((size, axis) => axis === dimension || size === first.shape[axis]);
-        if (fits) continue;
-        throw new FaxError({
-          code: "FAX1201",
-          message: `concatenate: ${formatAval(first, false)} and ${formatAval(other, false)} do not fit along axis ${dimension}`,
-          help: `legal here: shapes that are equal but for axis ${dimension}`,
-        });
-      }
-      const total = inputs.reduce((sum, x) => sum + (x.shape[dimension] as number), 0);
-      const shape = first.shape.map((size, axis) => (axis === dimension ? total : size));
-      return [avalOf(first.dtype, shape, { weak: inputs.every((x) => x.weak) })];
-    },
-    impl: (inputs, { dimension }) => {
-      const [first] = inputs as readonly [HostArray];
-      const total = inputs.reduce((sum, x) => sum + (x.shape[dimension] as number), 0);
-      const shape = first.shape.map((size, axis) => (axis === dimension ? total : size));
-      const out = allocateHostArray(first.dtype, shape);
-      const strides = stridesOf(shape);
-      let at = 0;
-      for (const x of inputs) {
-        const base = at * (strides[dimension] as number);
-        const offsets = offsetsOf(x.shape, strides);
-        for (let i = 0; i < offsets.length; i++) out.data[base + (offsets[i] as number)] = x.data[i] as number;
-        at += x.shape[dimension] as number;
-      }
-      return [out];
-    },
-    jvp: ({ primals, tangents, params: { dimension }, lax }) => ({
-      outputs: [lax.concatenate(primals, dimension)],
-      tangents: [
-        lax.concatenate(
-          primals.map((x, i) => tangents[i] ?? lax.zeros_like(x)),
-          dimension,
-        ),
-      ],
+    bind(operands(x, padding_value), {
+      padding_config: padding_config.map(([low, high, interior]) => [low, high, interior]),
     }),
-    transpose: ({ cotangents, inputs, params: { dimension }, lax }) => {
-      const ct = cotangents[0] ?? null;
-      let at = 0;
-      return inputs.map((input) => {
-        const start = at;
-        at += input.aval.shape[dimension] as number;
-        if (ct === null || !isLinear(input)) return null;
-        return lax.slice(
-          ct,
-          ct.shape.map((_, axis) => (axis === dimension ? start : 0)),
-          ct.shape.map((size, axis) => (axis === dimension ? at : size)),
-        );
-      });
-    },
-    batch: ({ inputs, dims, size, params: { dimension }, lax }) => {
-      const fronts = inputs.map((x, i) => batchedAtFront(lax, x, dims[i] ?? null, size));
-      return { outputs: [lax.concatenate(fronts, dimension + 1)], dims: [0] };
-    },
-    lower: ({ inputs, params: { dimension }, outputs, ctx }) => {
-      const [output] = outputs as readonly [Aval];
-      const { binaryExpr, constExpr, selectExpr } = ctx.expr;
-      const ends: number[] = [];
-      for (const x of inputs) ends.push((ends[ends.length - 1] ?? 0) + (x.shape[dimension] as number));
-      // Empty operands have no element, and would end where their neighbour does.
-      const parts = inputs.map((x, i) => ({ x, end: ends[i] as number, start: ends[i - 1] ?? 0 })).filter(
-        ({ start, end }) => end > start,
-      );
-      return [
-        ctx.map(output.dtype, output.shape, (index) => {
-          const along = index[dimension] as Expr;
-          const load = ({ x, start }: (typeof parts)[number]) =>
-            x.at(index.map((i, axis) => (axis === dimension ? binaryExpr("sub", along, constExpr(start)) : i)));
-          const last = parts[parts.length - 1];
-          if (last === undefined) return constExpr(0, output.dtype);
-          return parts.slice(0, -1).reduceRight(
-            (rest, part) => selectExpr(binaryExpr("lt", along, constExpr(part.end)), load(part), rest),
-            load(last),
-          );
-        }),
-      ];
-    },
-    samples: [
-      {
-        name: "rows",
-        inputs: [{ dtype: "f32", shape: [2, 3] }, { dtype: "f32", shape: [1, 3] }],
-        params: { dimension: 0 },
-      },
-      {
-        name: "columns of three",
-        inputs: [{ dtype: "f32", shape: [2, 1] }, { dtype: "f32", shape: [2, 0] }, { dtype: "f32", shape: [2, 4] }],
-        params: { dimension: 1 },
-      },
-      { name: "one operand", inputs: [{ dtype: "f32", shape: [3] }], params: { dimension: 0 } },
-      { name: "all empty", inputs: [{ dtype: "f32", shape: [0] }, { dtype: "f32", shape: [0] }], params: { dimension: 0 } },
-      {
-        name: "i32",
-        inputs: [{ dtype: "i32", shape: [2], from: -9, to: 9 }, { dtype: "i32", shape: [3], from: -9, to: 9 }],
-        params: { dimension: 0 },
-      },
-    ],
-  },
-  (bind) => (values, dimension) => bind(values, { dimension }),
 );

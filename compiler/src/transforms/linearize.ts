@@ -62,8 +62,8 @@ export function vjpInline(
   return { outputs: results.slice(0, linearized.outputCount), pullback };
 }
 
-/** The gradient of output `of` with respect to the inputs that `wrt` names: `inputs → gradients`. */
-export function gradJaxpr(jaxpr: Jaxpr, wrt: readonly number[], of = 0): Jaxpr {
+/** Output `of` and its gradient with respect to the inputs that `wrt` names: `inputs → (output, gradients)`. */
+export function valueAndGradJaxpr(jaxpr: Jaxpr, wrt: readonly number[], of = 0): Jaxpr {
   const nonzero = jaxpr.invars.map((_, i) => wrt.includes(i));
   const floats = jaxpr.outvars.flatMap(({ aval }, i) => (isFloat(aval.dtype) ? [i] : []));
   const result = traceClosed(
@@ -72,7 +72,7 @@ export function gradJaxpr(jaxpr: Jaxpr, wrt: readonly number[], of = 0): Jaxpr {
       const { outputs, pullback } = vjpInline(jaxpr, args, nonzero);
       const output = outputs[of] as Value;
       const gradients = pullback(floats.map((i) => (i === of ? constant(1, output.aval.dtype) : null)));
-      return wrt.map((input) => {
+      const made = wrt.map((input) => {
         const order = wrt.filter((other) => other < input).length;
         const { aval } = args[input] as Value;
         return (
@@ -80,6 +80,7 @@ export function gradJaxpr(jaxpr: Jaxpr, wrt: readonly number[], of = 0): Jaxpr {
           withAmbient(builder, aval.placement, () => lax.broadcast_in_dim(constant(0, aval.dtype), aval.shape, []))
         );
       });
+      return [output, ...made];
     },
   );
   return dce(result);

@@ -11,7 +11,7 @@ import { lax } from "../primitives/lax.ts";
 import type { Linear, Tangent } from "../primitives/primitive.ts";
 import type { Value } from "../trace/ndarray.ts";
 import { tangentAval, zerosOf } from "./jvp.ts";
-import { emitLike, Env, inPlaceOf, placementOfEqn, requireBuilder, traceClosed } from "./walk.ts";
+import { emitLike, Env, inPlaceOf, requireBuilder, traceClosed } from "./walk.ts";
 import { withAmbient, withSource } from "../trace/builder.ts";
 
 /**
@@ -41,16 +41,16 @@ export function transposeInline(
   const accumulate = (atom: Atom, cotangent: Tangent): void => {
     if (cotangent === null || atom.kind === "literal" || forward.has(atom)) return;
     const before = accumulated.get(atom);
-    accumulated.set(atom, before === undefined ? cotangent : lax.add(before, cotangent));
+    if (before === undefined) accumulated.set(atom, cotangent);
+    // The sum lies where the value lies, which is not where a communication that reads it gives its result.
+    else accumulated.set(atom, withAmbient(builder, atom.aval.placement, () => lax.add(before, cotangent)));
   };
   jaxpr.outvars.forEach((atom, i) => accumulate(atom, cotangents[i] ?? null));
   for (const eqn of linearEqns.reverse()) {
     const outputs = eqn.outputs.map((variable) => accumulated.get(variable) ?? null);
     if (outputs.every((cotangent) => cotangent === null)) continue;
     const results = transposeEqn(eqn, outputs, forward);
-    withAmbient(builder, placementOfEqn(eqn), () =>
-      withSource(builder, eqn.source, () => eqn.inputs.forEach((atom, i) => accumulate(atom, results[i] ?? null))),
-    );
+    withSource(builder, eqn.source, () => eqn.inputs.forEach((atom, i) => accumulate(atom, results[i] ?? null)));
   }
   return jaxpr.invars.map((variable) => accumulated.get(variable) ?? null);
 }

@@ -23,7 +23,9 @@ import {
   linearizeJaxpr,
   residualsOf,
   sameTreeDef,
+  server,
   sizeOf,
+  startsWith,
   strong,
   type Tangent,
   transposeInline,
@@ -91,6 +93,16 @@ function normalizeArgnums(name: string, argnums: Argnums, count: number): number
   });
 }
 
+/**
+ * Inside a map a server value stands for the member's own copy of it: its derivative is the member's, and not the sum over
+ * the members.
+ */
+function intoAmbient(value: Value): Value {
+  const builder = currentBuilder();
+  if (builder === null || !startsWith(builder.ambient, value.aval.placement)) return value;
+  return builder.lift(value, builder.ambient);
+}
+
 /** Traces the function to differentiate, and says which inputs of the Jaxpr vary. */
 function prepare(
   name: string,
@@ -100,7 +112,7 @@ function prepare(
 ): Diff {
   const flat = args.map((arg) => flatten<Leaf>(arg, { what: "argument" }));
   const argTrees = flat.map((part) => part.treedef);
-  const leaves = flat.flatMap((part) => part.leaves).map(asValue);
+  const leaves = flat.flatMap((part) => part.leaves).map(asValue).map(intoAmbient);
   const wanted = normalizeArgnums(name, argnums, args.length);
   const varies = flat.flatMap((part, i) => part.leaves.map(() => wanted.includes(i)));
   const paths = argTrees.flatMap((tree, i) => leafPaths(tree, `argument ${i}`));
@@ -158,7 +170,9 @@ function asGradients(diff: Diff, cotangents: readonly Tangent[]): Tree {
 
 function requireScalar(diff: Diff, output: Value | undefined): Value {
   const isScalar = diff.outputTree.kind === "leaf" && output !== undefined && output.shape.length === 0;
-  if (isScalar && isServer(output.aval.placement) && isFloat(output.dtype)) return output;
+  // A map's code differentiates one member's scalar.
+  const ambient = currentBuilder()?.ambient ?? server;
+  if (isScalar && isFloat(output.dtype) && startsWith(ambient, output.aval.placement)) return output;
   const what =
     diff.outputTree.kind !== "leaf" || output === undefined
       ? "a tree"
@@ -258,7 +272,7 @@ function plainOrBound(fn: AnyFunction, args: readonly unknown[]) {
   const protocol = traceableOf(fn);
   if (!isTracing()) return { ...protocol.bindArguments(args), apply: (inner: readonly Tree[]) => protocol.apply(inner) };
   const { leaves, treedef } = flatten<Leaf>(args, { what: "arguments" });
-  const values = leaves.map(asValue);
+  const values = leaves.map(asValue).map(intoAmbient);
   return {
     leaves: values,
     avals: values.map((value) => value.aval),

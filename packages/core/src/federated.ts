@@ -30,7 +30,16 @@ import {
   type Value,
   withAmbient,
 } from "@fax/compiler";
-import type { At, AtServer, GroupOf, MapArguments, MapOperands, OnlyGroup, RequireGroup, RequireServer } from "./placed-types.ts";
+import type {
+  At,
+  AtServer,
+  GroupOf,
+  MapArguments,
+  MapOperands,
+  OnlyGroup,
+  RequireGroup,
+  RequireServer,
+} from "./placed-types.ts";
 import { currentPlacements, undeclared } from "./program.ts";
 import type { Placements } from "./program-arguments.ts";
 import { asValue } from "./values.ts";
@@ -72,7 +81,7 @@ export function federatedBroadcast(x: unknown, group?: string): unknown {
  * @source the map of DrJAX (Rush et al. 2024), without its leading group axis
  * @example federatedMap((x) => np.sum(np.square(np.subtract(x, center))), points)
  */
-export function federatedMap<const Args extends readonly unknown[], R>(
+export function federatedMap<const Args extends readonly unknown[], const R>(
   fn: (...args: MapArguments<Args>) => R,
   ...args: MapOperands<Args>
 ): At<R, GroupOf<Args>>;

@@ -1,15 +1,39 @@
+/** What a program imports. */
 import { registerLibrary } from "@fax/compiler";
+import "./array-methods.ts";
 
 registerLibrary(import.meta.url);
 
-export type { DType, NDArray, Shape } from "@fax/compiler";
-export { FaxError } from "@fax/compiler";
+export { type DType, FaxError, NDArray, registerLibrary, type Shape } from "@fax/compiler";
 export * from "./derivatives.ts";
 export { device, type DeviceInfo, onDeviceOpen, setDevice } from "./device.ts";
+export {
+  federatedBroadcast,
+  federatedMap,
+  federatedMax,
+  federatedMean,
+  federatedMin,
+  federatedSum,
+  federatedWeightedMean,
+} from "./federated.ts";
+export {
+  experiment,
+  type Experiment,
+  type ExperimentOptions,
+  type RoundData,
+  type RoundProgram,
+  type RoundResult,
+  type Session,
+  type Setup,
+  type StartOptions,
+} from "./experiment.ts";
 export { jit } from "./jit.ts";
 export * as lax from "./lax.ts";
-export { makeJaxpr } from "./make-jaxpr.ts";
-export { runTraceable } from "./run.ts";
-export * as tree from "./tree.ts";
+export { makeJaxpr, TracedFunction } from "./make-jaxpr.ts";
+export * as np from "./np/index.ts";
+export { type Program, program } from "./program.ts";
+export * as random from "./random.ts";
 export { type AnyProgram, isProgram, type TracedProgram, traceProgram } from "./trace-program.ts";
+export * as tree from "./tree.ts";
+export { ArraySpec, bool, f16, f32, i32, type Placed, type SpecTree, u32 } from "./types.ts";
 export { vmap, type VmapOptions } from "./vmap.ts";

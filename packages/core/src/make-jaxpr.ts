@@ -1,23 +1,26 @@
-import { type Aval, dce, type Jaxpr, type PrintOptions, printJaxpr, type TreeDef } from "@fax/compiler";
+import {
+  dce,
+  type Jaxpr,
+  type PrintOptions,
+  printJaxpr,
+  type TreeDef,
+  type Value,
+} from "@fax/compiler";
 import type { AnyFunction } from "./jit.ts";
 import { traceFunction } from "./run.ts";
 import { traceableOf } from "./traceable.ts";
 
-/** A traced function: its Jaxpr, whose `toString` is the canonical text. */
+/** A traced function: its Jaxpr, whose canonical text `toString` gives. */
 export class TracedFunction {
-  /** Captured arrays come first among the inputs. */
+  /** Without constvars; the captured arrays come first among the inputs. */
   readonly jaxpr: Jaxpr;
-  readonly capturedCount: number;
-  readonly inAvals: readonly Aval[];
-  readonly inTree: TreeDef;
+  readonly captured: readonly Value[];
   readonly outTree: TreeDef;
 
-  constructor(parts: Pick<TracedFunction, "jaxpr" | "capturedCount" | "inAvals" | "inTree" | "outTree">) {
-    this.jaxpr = parts.jaxpr;
-    this.capturedCount = parts.capturedCount;
-    this.inAvals = parts.inAvals;
-    this.inTree = parts.inTree;
-    this.outTree = parts.outTree;
+  constructor({ jaxpr, captured, outTree }: Pick<TracedFunction, "jaxpr" | "captured" | "outTree">) {
+    this.jaxpr = jaxpr;
+    this.captured = captured;
+    this.outTree = outTree;
   }
 
   print(options: PrintOptions = {}): string {
@@ -41,12 +44,6 @@ export function makeJaxpr(fn: AnyFunction): (...args: readonly unknown[]) => Tra
   return (...args) => {
     const { avals, treedef } = inner.bindArguments(args);
     const traced = traceFunction((values) => inner.apply(values), avals, treedef, `result of ${inner.name}`);
-    return new TracedFunction({
-      jaxpr: dce(traced.jaxpr),
-      capturedCount: traced.consts.length,
-      inAvals: avals,
-      inTree: treedef,
-      outTree: traced.outTree,
-    });
+    return new TracedFunction({ jaxpr: dce(traced.jaxpr), captured: traced.consts, outTree: traced.outTree });
   };
 }

@@ -11,8 +11,10 @@ import {
   type DType,
   FaxError,
   flatten,
+  formatAval,
   formatTreeDef,
   isFloat,
+  isServer,
   lax,
   NDArray,
   placementOf,
@@ -120,11 +122,14 @@ class Binder {
       cardinality(leaf, this.#declaration.placements),
     );
     const keys = Object.keys(spec).sort();
-    return sizes.every((size) => size === given.length) && given.every((tree) => isRecord(tree) && sameKeys(keys, tree));
+    return (
+      sizes.every((size) => size === given.length) && given.every((tree) => isRecord(tree) && sameKeys(keys, tree))
+    );
   }
 
   #leaf(spec: ArraySpec<string>, given: unknown, path: string): Value {
     const size = cardinality(spec, this.#declaration.placements);
+    if (given instanceof NDArray && !isServer(given.aval.placement)) throw this.#placedArgument(given, path);
     const value = this.#convert(spec.dtype, given, size !== null, path);
     if (value.dtype !== spec.dtype) {
       throw this.#fault("FAX1102", `${path} is ${typeOf(value)}, and the program declares ${describe(spec, size)}`, {
@@ -169,7 +174,13 @@ class Binder {
       throw this.#fault("FAX1201", `${path} has entries of different types, ${types}`);
     }
     return lax.concatenate(
-      members.map((member) => lax.broadcast_in_dim(member, [1, ...member.shape], member.shape.map((_, i) => i + 1))),
+      members.map((member) =>
+        lax.broadcast_in_dim(
+          member,
+          [1, ...member.shape],
+          member.shape.map((_, i) => i + 1),
+        ),
+      ),
       0,
     );
   }
@@ -181,25 +192,22 @@ class Binder {
       return;
     }
     if (typeof given === "boolean" ? dtype === "bool" : isElement(dtype, given)) return;
-    const found = typeof given === "number" || typeof given === "boolean" ? `the ${typeof given} ${given}` : kindOf(given);
+    const found =
+      typeof given === "number" || typeof given === "boolean" ? `the ${typeof given} ${given}` : kindOf(given);
     throw this.#fault("FAX1102", `${path} holds ${found}, and the program declares the dtype ${dtype}`, {
       help: `np.array(values, { dtype: "${dtype}" }) converts`,
     });
   }
 
-  #wrongShape(
-    spec: ArraySpec<string>,
-    size: number | null,
-    value: Value,
-    expected: Shape,
-    path: string,
-  ): FaxError {
+  #wrongShape(spec: ArraySpec<string>, size: number | null, value: Value, expected: Shape, path: string): FaxError {
     const declared = `the program declares ${describe(spec, size)}`;
     if (size !== null && value.ndim === expected.length && sameShape(value.shape.slice(1), spec.shape)) {
       return this.#fault(
         "FAX1303",
         `${path} has ${value.shape[0]} entries along its leading axis, and the group ${spec.place} has ${size} members`,
-        { help: `pass ${size} entries, or declare the cardinality: withPlacements({ ${spec.place}: ${value.shape[0]} })` },
+        {
+          help: `pass ${size} entries, or declare the cardinality: withPlacements({ ${spec.place}: ${value.shape[0]} })`,
+        },
       );
     }
     return this.#fault("FAX1201", `${path} is ${typeOf(value)}, and ${declared}`, {
@@ -208,6 +216,14 @@ class Binder {
           ? `pass ${spec.dtype}[${expected.join(",")}]`
           : `pass ${spec.dtype}[${expected.join(",")}], the group's axis first, or a list of ${size} entries ${spec.dtype}[${spec.shape.join(",")}]`,
     });
+  }
+
+  #placedArgument(given: NDArray<string>, path: string): FaxError {
+    return this.#fault(
+      "FAX1302",
+      `${path} is ${formatAval(given.aval, true)}, and a program takes its arguments at the server, a group's values as one array`,
+      { help: "call an ordinary function that uses federatedMap, or bring the value to the server first" },
+    );
   }
 
   #structure(spec: unknown, given: unknown, path: string): FaxError {

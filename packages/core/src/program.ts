@@ -63,7 +63,7 @@ export function currentPlacements(): Placements | null {
 export function program<
   const G extends Placements,
   const A extends readonly SpecTree<(keyof G & string) | "server">[],
-  R,
+  const R,
 >(
   declaration: { readonly placements: G; readonly args: A; readonly name?: string },
   fn: (...args: Placed<A> extends infer Args extends readonly unknown[] ? Args : never) => R,

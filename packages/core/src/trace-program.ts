@@ -1,7 +1,7 @@
 /** A program's Jaxpr from its declaration alone: no values, no device. */
 import { type Aval, dce, type Jaxpr, leafCount, leafPaths, type TreeDef, type Value } from "@fax/compiler";
 import { declaredAval, declaredTypes, type Placements } from "./program-arguments.ts";
-import { traceFunction } from "./evaluation.ts";
+import { traceFunction } from "./run.ts";
 import { traceable, type Traceable, traceableOf } from "./traceable.ts";
 
 /** Any program, whatever its arguments and results. */

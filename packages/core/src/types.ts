@@ -31,10 +31,7 @@ export class ArraySpec<P extends string = "server"> {
 
 /** A tree of array types. `G` are the places that it may name. */
 export type SpecTree<G extends string = string> =
-  | ArraySpec<G>
-  | null
-  | readonly SpecTree<G>[]
-  | { readonly [key: string]: SpecTree<G> };
+  ArraySpec<G> | null | readonly SpecTree<G>[] | { readonly [key: string]: SpecTree<G> };
 
 /** What a program's function receives for an argument of type `S`. */
 export type Placed<S> = [SpecTree<"server">] extends [S]
@@ -44,11 +41,12 @@ export type Placed<S> = [SpecTree<"server">] extends [S]
     : { -readonly [K in keyof S]: Placed<S[K]> };
 
 /** What a caller passes for it: at a group, an array whose leading axis is the group, or a list with an entry per member. */
-export type Given<S> = S extends ArraySpec<infer P>
-  ? P extends "server"
-    ? ArrayLike
-    : ArrayLike | readonly ArrayLike[]
-  : { readonly [K in keyof S]: Given<S[K]> } | PerMember<S>;
+export type Given<S> =
+  S extends ArraySpec<infer P>
+    ? P extends "server"
+      ? ArrayLike
+      : ArrayLike | readonly ArrayLike[]
+    : { readonly [K in keyof S]: Given<S[K]> } | PerMember<S>;
 
 /** A tree whose leaves all lie at a group may also be given as a list of trees, one for each member. */
 type PerMember<S> = S extends readonly unknown[]
@@ -59,7 +57,8 @@ type PerMember<S> = S extends readonly unknown[]
 
 type GivenMember<S> = S extends ArraySpec<string> ? ArrayLike : { readonly [K in keyof S]: GivenMember<S[K]> };
 
-type PlacesOf<S> = S extends ArraySpec<infer P> ? P : S extends null ? never : { [K in keyof S]: PlacesOf<S[K]> }[keyof S];
+type PlacesOf<S> =
+  S extends ArraySpec<infer P> ? P : S extends null ? never : { [K in keyof S]: PlacesOf<S[K]> }[keyof S];
 
 const spec =
   (dtype: DType) =>

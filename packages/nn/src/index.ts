@@ -1,1 +1,13 @@
-export {};
+/** Functions that neural networks are made of, written on `@fax/core`. */
+export { elu, gelu, leakyRelu, relu, sigmoid, silu, softplus, swish, tanh } from "./activations.ts";
+export { oneHot, type OneHotOptions, softmaxCrossEntropy, softmaxCrossEntropyWithIntegerLabels } from "./losses.ts";
+export {
+  type AxisOption,
+  layerNorm,
+  type LayerNormOptions,
+  logSoftmax,
+  logsumexp,
+  softmax,
+  standardize,
+  type StandardizeOptions,
+} from "./normalization.ts";

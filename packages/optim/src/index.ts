@@ -1,1 +1,4 @@
-export {};
+/** Optimizers, written on `@fax/core`. */
+export { adam, type Adam, type AdamOptions, type AdamState } from "./adam.ts";
+export { applyUpdates, type LearningRate, type Update } from "./optimizer.ts";
+export { sgd, type Sgd, type SgdOptions, type SgdState } from "./sgd.ts";

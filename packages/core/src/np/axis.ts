@@ -12,7 +12,11 @@ export function normalizeAxis(name: string, axis: number, ndim: number): number 
 }
 
 /** All axes for null; otherwise the given ones in rising order, each at most once. */
-export function normalizeAxes(name: string, axes: number | readonly number[] | null | undefined, ndim: number): number[] {
+export function normalizeAxes(
+  name: string,
+  axes: number | readonly number[] | null | undefined,
+  ndim: number,
+): number[] {
   if (axes === null || axes === undefined) return range(ndim);
   const given = (typeof axes === "number" ? [axes] : axes).map((axis) => normalizeAxis(name, axis, ndim));
   if (new Set(given).size !== given.length) {

@@ -38,7 +38,9 @@ function sizesOf(name: string, values: readonly Value[], labels: readonly (reado
       const known = sizes.get(label) ?? 1;
       if (size !== known && size !== 1 && known !== 1) {
         const shapes = values.map((one) => formatShape(one.shape)).join(" and ");
-        throw fault("FAX1201", `${name}: shapes ${shapes} do not fit, sizes ${known} and ${size} meet`, { operands: values });
+        throw fault("FAX1201", `${name}: shapes ${shapes} do not fit, sizes ${known} and ${size} meet`, {
+          operands: values,
+        });
       }
       sizes.set(label, known === 1 ? size : known);
     }
@@ -49,7 +51,9 @@ function sizesOf(name: string, values: readonly Value[], labels: readonly (reado
 /** Takes diagonals where a label is repeated, and drops axes of size 1 that another operand stretches. */
 function prepare(term: Labelled, sizes: ReadonlyMap<string, number>): Labelled {
   let { value, labels } = term;
-  const stretched = range(labels.length).filter((axis) => value.shape[axis] === 1 && sizes.get(labels[axis] as string) !== 1);
+  const stretched = range(labels.length).filter(
+    (axis) => value.shape[axis] === 1 && sizes.get(labels[axis] as string) !== 1,
+  );
   if (stretched.length > 0) {
     value = lax.squeeze(value, stretched);
     labels = labels.filter((_, axis) => !stretched.includes(axis));
@@ -97,8 +101,20 @@ export function diagonalAt(value: Value, offset: number, axis1: number, axis2: n
 }
 
 /** Contracts pair after pair, the cheapest product first. */
-function contractAll(terms: readonly Labelled[], output: readonly string[], sizes: ReadonlyMap<string, number>): Labelled {
-  let rest = terms.map((term, i) => sumOut(term, neededBy([...terms.filter((_, j) => j !== i)], output)));
+function contractAll(
+  terms: readonly Labelled[],
+  output: readonly string[],
+  sizes: ReadonlyMap<string, number>,
+): Labelled {
+  let rest = terms.map((term, i) =>
+    sumOut(
+      term,
+      neededBy(
+        terms.filter((_, j) => j !== i),
+        output,
+      ),
+    ),
+  );
   while (rest.length > 1) {
     const [i, j] = rest.length === 2 ? [0, 1] : cheapestPair(rest, sizes);
     const others = rest.filter((_, k) => k !== i && k !== j);
@@ -140,7 +156,8 @@ function contractPair(lhs: Labelled, rhs: Labelled, needed: ReadonlySet<string>)
   const free = [...lhs.labels, ...rhs.labels].filter((label) => !shared.includes(label));
   const labels = [...batch, ...free];
   if (summed.length === 0) return { value: product(lhs, rhs, labels), labels };
-  const axesOf = (term: Labelled, chosen: readonly string[]): number[] => chosen.map((label) => term.labels.indexOf(label));
+  const axesOf = (term: Labelled, chosen: readonly string[]): number[] =>
+    chosen.map((label) => term.labels.indexOf(label));
   const value = lax.dot_general(lhs.value, rhs.value, [
     [axesOf(lhs, summed), axesOf(rhs, summed)],
     [axesOf(lhs, batch), axesOf(rhs, batch)],

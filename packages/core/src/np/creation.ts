@@ -47,7 +47,11 @@ export function array<P extends string = "server">(
   const dtype = options.dtype === undefined ? undefined : resolveDType("array", options.dtype);
   if (values instanceof ArrayClass) {
     const converted = dtype === undefined ? values : convert("array", values, dtype);
-    return placed(options.shape === undefined ? converted : lax.reshape(converted, inferShape("array", options.shape, converted.size)));
+    return placed(
+      options.shape === undefined
+        ? converted
+        : lax.reshape(converted, inferShape("array", options.shape, converted.size)),
+    );
   }
   if (typeof values === "number" || typeof values === "boolean") {
     const shape = options.shape === undefined ? [] : inferShape("array", options.shape, 1);
@@ -118,7 +122,9 @@ export function full<P extends string = "server">(
     return placed(filled("full", shape, Number(value), dtype));
   }
   const operand = asValue("full", value);
-  return placed(spread(convert("full", operand, dtypeOption("full", options, operand.aval.dtype)), checkShape("full", shape)));
+  return placed(
+    spread(convert("full", operand, dtypeOption("full", options, operand.aval.dtype)), checkShape("full", shape)),
+  );
 }
 
 function dtypeOption(name: string, options: DTypeLike | DTypeOption, otherwise: DType): DType {
@@ -178,7 +184,11 @@ export function arange(first: number, ...rest: (number | DTypeOption | undefined
   }
   const dtype = dtypeOption("arange", options, [start, stop, step].every(Number.isInteger) ? "i32" : "f32");
   const length = Math.max(0, Math.ceil((stop - start) / step));
-  const counter = lax.iota(isInteger(dtype) && Number.isInteger(step) ? dtype : isFloat(dtype) ? dtype : "f32", [length], 0);
+  const counter = lax.iota(
+    isInteger(dtype) && Number.isInteger(step) ? dtype : isFloat(dtype) ? dtype : "f32",
+    [length],
+    0,
+  );
   const scaled = step === 1 ? counter : lax.mul(counter, constant(step, counter.aval.dtype));
   const shifted = start === 0 ? scaled : lax.add(scaled, constant(start, counter.aval.dtype));
   return placed(convert("arange", shifted, dtype));

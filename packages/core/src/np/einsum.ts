@@ -26,19 +26,27 @@ interface Subscripts {
 
 function parse(subscripts: string, values: readonly Value[]): Subscripts {
   const wrong = (problem: string, help?: string): Error =>
-    fault("FAX1203", `einsum: ${problem} in "${subscripts}"`, { operands: values, ...(help === undefined ? {} : { help }) });
+    fault("FAX1203", `einsum: ${problem} in "${subscripts}"`, {
+      operands: values,
+      ...(help === undefined ? {} : { help }),
+    });
   const sides = subscripts.replaceAll(/\s/g, "").split("->");
   if (sides.length > 2) throw wrong("there is more than one ->");
   const terms = (sides[0] as string).split(",");
   if (terms.length !== values.length) {
-    throw wrong(`${terms.length} terms do not fit ${values.length} operands`, "write one term for each operand, with commas between");
+    throw wrong(
+      `${terms.length} terms do not fit ${values.length} operands`,
+      "write one term for each operand, with commas between",
+    );
   }
   const parts = terms.map((term) => splitTerm(term, wrong));
   const extra = parts.map(({ before, after, ellipsis }, i) => {
     const { shape } = values[i] as Value;
     const rest = shape.length - before.length - after.length;
     if (rest < 0 || (rest > 0 && !ellipsis)) {
-      throw wrong(`the term "${terms[i]}" names ${before.length + after.length} axes of an operand of shape ${formatShape(shape)}`);
+      throw wrong(
+        `the term "${terms[i]}" names ${before.length + after.length} axes of an operand of shape ${formatShape(shape)}`,
+      );
     }
     return rest;
   });
@@ -60,7 +68,8 @@ function explicitOutput(
   wrong: (problem: string, help?: string) => Error,
 ): string[] {
   const { before, after, ellipsis } = splitTerm(text, wrong);
-  if (!ellipsis && dots.length > 0) throw wrong("the output leaves out the axes of ...", 'write "..." in the output too');
+  if (!ellipsis && dots.length > 0)
+    throw wrong("the output leaves out the axes of ...", 'write "..." in the output too');
   const output = [...before, ...(ellipsis ? dots : []), ...after];
   const known = new Set(inputs.flat());
   const unknown = output.find((label) => !known.has(label));
@@ -78,5 +87,5 @@ function splitTerm(
   const other = pieces.join("").replaceAll(/[A-Za-z]/g, "");
   if (pieces.length > 2) throw wrong("a term has more than one ...");
   if (other !== "") throw wrong(`"${other[0]}" is not a label`);
-  return { before: [...(pieces[0] as string)], after: [...(pieces[1] ?? "")], ellipsis: pieces.length === 2 };
+  return { before: (pieces[0] as string).split(""), after: (pieces[1] ?? "").split(""), ellipsis: pieces.length === 2 };
 }

@@ -1,5 +1,14 @@
 /** A user's fault in the array front end, with the place in the user's code and the types of the operands. */
-import { type Code, Constant, currentBuilder, FaxError, formatAval, isServer, userLocation, type Value } from "@fax/compiler";
+import {
+  type Code,
+  Constant,
+  currentBuilder,
+  FaxError,
+  formatAval,
+  isServer,
+  userLocation,
+  type Value,
+} from "@fax/compiler";
 
 export function fault(code: Code, message: string, { operands = [], help }: FaultContext = {}): FaxError {
   return new FaxError({

@@ -25,7 +25,8 @@ export {
 export { bool, type DTypeLike, float16, float32, int32, uint32 } from "./dtype.ts";
 export { einsum } from "./einsum.ts";
 export { type NestedList, type TypedArray } from "./from-host.ts";
-export { type Index, pad, type PadOptions, type PadWidth, take, takeAlongAxis, type TakeOptions } from "./indexing.ts";
+export { type Index, take, takeAlongAxis, type TakeOptions } from "./indexing.ts";
+export { arraySplit, concatenate, hstack, split, stack, vstack } from "./joining.ts";
 export {
   diag,
   diagonal,
@@ -58,15 +59,12 @@ export {
   where,
 } from "./logic.ts";
 export {
-  arraySplit,
   broadcastArrays,
   broadcastTo,
-  concatenate,
   expandDims,
   flip,
   fliplr,
   flipud,
-  hstack,
   meshgrid,
   moveaxis,
   ndim,
@@ -76,16 +74,14 @@ export {
   roll,
   shape,
   size,
-  split,
   squeeze,
-  stack,
   swapaxes,
   tile,
   transpose,
-  vstack,
 } from "./manipulation.ts";
 export * from "./math.ts";
 export { type ArrayLike, type Binary, type Unary } from "./operand.ts";
+export { pad, type PadOptions, type PadWidth } from "./padding.ts";
 export {
   all,
   amax,

@@ -1,18 +1,10 @@
 /** Picking elements: by position, by range, and by arrays of indices, which may be traced. */
-import {
-  constant,
-  Constant,
-  isInteger,
-  lax,
-  NDArray,
-  range,
-  type Value,
-} from "@fax/compiler";
+import { constant, Constant, isInteger, lax, NDArray, range, type Value } from "@fax/compiler";
 import { broadcastedShape, normalizeAxis } from "./axis.ts";
 import { fault, formatShape } from "./fault.ts";
-import { arrayFromNested, fromData, type NestedList } from "./from-host.ts";
+import { arrayFromNested, type NestedList } from "./from-host.ts";
 import { movable, permute } from "./manipulation.ts";
-import { type ArrayLike, asValue, beside, commonShape, convert, placed, spread, withElements } from "./operand.ts";
+import { type ArrayLike, asValue, commonShape, convert, placed, spread, withElements } from "./operand.ts";
 
 /**
  * How one axis is indexed: a whole number picks an element (negative ones count from the end); `[start, stop]` and
@@ -138,7 +130,9 @@ function withArrays(x: Value, perAxis: readonly AxisIndex[]): Value {
     else axis++;
   }
   const picked = arrays.length === 0 ? x : pickScalars(x, perAxis);
-  return kept.length === picked.ndim && perAxis.every((index) => index.kind === "range") ? picked : lax.reshape(picked, kept);
+  return kept.length === picked.ndim && perAxis.every((index) => index.kind === "range")
+    ? picked
+    : lax.reshape(picked, kept);
 }
 
 function pickScalars(x: Value, perAxis: readonly AxisIndex[]): Value {
@@ -148,7 +142,11 @@ function pickScalars(x: Value, perAxis: readonly AxisIndex[]): Value {
   );
   const dtype = starts.some((start) => start.dtype === "i32" && !(start instanceof Constant)) ? "i32" : "u32";
   const sizes = axes.map((index, axis) => (index.kind === "array" ? 1 : (x.shape[axis] as number)));
-  return lax.dynamic_slice(x, starts.map((start) => convert("slice", start, dtype)), sizes);
+  return lax.dynamic_slice(
+    x,
+    starts.map((start) => convert("slice", start, dtype)),
+    sizes,
+  );
 }
 
 /** Negative indices counted from the end. */
@@ -182,7 +180,11 @@ function gatherArrays(x: Value, perAxis: readonly AxisIndex[]): Value {
     if (together && i < first) before = kept.length;
   }
   const shape = commonShape("slice", given);
-  const picked = gatherAxes(x, axes, given.map((indices) => spread(convert("slice", indices, "i32"), shape)));
+  const picked = gatherAxes(
+    x,
+    axes,
+    given.map((indices) => spread(convert("slice", indices, "i32"), shape)),
+  );
   return lax.reshape(
     // The gathered axes come first; the others keep their order.
     moveFront(lax.reshape(picked, [...shape, ...kept]), shape.length, before),
@@ -295,7 +297,10 @@ export function takeAlongAxis<P extends string = "server">(
   const given = integerIndices("takeAlongAxis", indices);
   const along = normalizeAxis("takeAlongAxis", axis, value.ndim);
   const others = range(value.ndim).filter((i) => i !== along);
-  const common = given.ndim === value.ndim ? broadcastedShape([value, given].map(({ shape }) => others.map((i) => shape[i] as number))) : null;
+  const common =
+    given.ndim === value.ndim
+      ? broadcastedShape([value, given].map(({ shape }) => others.map((i) => shape[i] as number)))
+      : null;
   if (common === null) {
     throw fault(
       "FAX1201",
@@ -318,107 +323,4 @@ export function takeAlongAxis<P extends string = "server">(
     mode: "fill",
   });
   return placed(gathered);
-}
-
-/** The width of a margin: of every side, `[before, after]` of every axis, or a list with a pair for each axis. */
-export type PadWidth = number | readonly [number, number] | readonly (readonly [number, number])[];
-
-export interface PadOptions {
-  /**
-   * What the margin holds: `"constant"`, the default, one value; `"edge"` the outermost elements; `"reflect"` and `"symmetric"` the
-   * mirror image, without and with the outermost element; `"wrap"` the other end.
-   */
-  readonly mode?: "constant" | "edge" | "reflect" | "symmetric" | "wrap" | undefined;
-  /** 0 unless said. */
-  readonly constantValues?: number | undefined;
-}
-
-/**
- * `x` with a margin around it.
- *
- * @throws FAX1203 for widths that are not whole numbers from 0, or that do not fit the axes
- * @example np.pad(np.array([1, 2]), [1, 2]); // [0, 1, 2, 0, 0]
- */
-export function pad<P extends string = "server">(
-  x: ArrayLike<P>,
-  padWidth: PadWidth,
-  { mode = "constant", constantValues = 0 }: PadOptions = {},
-): NDArray<P> {
-  const value = movable("pad", x);
-  const widths = widthsOf(padWidth, value);
-  if (mode === "constant") {
-    const fillValue = convert("pad", asValue("pad", constantValues), value.dtype);
-    return placed(lax.pad(value, fillValue, widths.map(([low, high]) => [low, high, 0] as const)));
-  }
-  const extended = widths.reduce((padded, [low, high], axis) => {
-    if (low === 0 && high === 0) return padded;
-    const size = padded.shape[axis] as number;
-    if (size === 0) throw fault("FAX1203", `pad: the mode "${mode}" has nothing to repeat on axis ${axis} of size 0`);
-    const sources = Int32Array.from(range(-low, size + high), (position) => sourceOf(position, size, mode));
-    const indices = fromData("i32", [sources.length], sources);
-    return take(padded, indices, { axis, mode: "clip" });
-  }, value);
-  return placed(extended);
-}
-
-/** Which element a place in the margin repeats; `position` counts from the first element of the array. */
-function sourceOf(position: number, size: number, mode: "edge" | "reflect" | "symmetric" | "wrap"): number {
-  if (mode === "edge") return Math.min(Math.max(position, 0), size - 1);
-  if (mode === "wrap") return modulo(position, size);
-  if (mode === "symmetric") {
-    const place = modulo(position, 2 * size);
-    return place < size ? place : 2 * size - 1 - place;
-  }
-  const period = Math.max(2 * (size - 1), 1);
-  const place = modulo(position, period);
-  return place < size ? place : period - place;
-}
-
-function modulo(value: number, by: number): number {
-  return ((value % by) + by) % by;
-}
-
-function widthsOf(padWidth: PadWidth, value: Value): (readonly [number, number])[] {
-  const isPair = (given: unknown): given is readonly [number, number] =>
-    Array.isArray(given) && given.length === 2 && given.every((width) => typeof width === "number");
-  const widths =
-    typeof padWidth === "number"
-      ? range(value.ndim).map(() => [padWidth, padWidth] as const)
-      : isPair(padWidth)
-        ? range(value.ndim).map(() => padWidth)
-        : (padWidth as readonly (readonly [number, number])[]);
-  const fits = widths.length === value.ndim && widths.every((pair) => isPair(pair) && pair.every((width) => Number.isInteger(width) && width >= 0));
-  if (!fits) {
-    throw fault("FAX1203", `pad: the widths ${JSON.stringify(padWidth)} do not fit an array of shape ${formatShape(value.shape)}`, {
-      help: "a whole number from 0, [before, after], or a list with a pair for each axis",
-    });
-  }
-  return [...widths];
-}
-
-/** The place of each element among those of a vector in rising order; equal ones keep their order. i32 of the same length. */
-export function ranksOf(keys: Value): Value {
-  const length = keys.size;
-  const grid = [length, length];
-  const mine = lax.broadcast_in_dim(keys, grid, [0]);
-  const others = lax.broadcast_in_dim(keys, grid, [1]);
-  const earlier = beside(keys, () => lax.lt(lax.iota("i32", grid, 1), lax.iota("i32", grid, 0)));
-  const before = lax.or(lax.lt(others, mine), lax.and(lax.eq(others, mine), earlier));
-  return lax.reduce_sum(lax.convert_element_type(before, "i32"), [1]);
-}
-
-/** Where each element of a sorted vector comes from: the inverse of {@link ranksOf}. */
-export function orderOf(keys: Value): Value {
-  const length = keys.size;
-  const [zeros, counter] = beside(keys, () => [lax.full([length], 0, "i32"), lax.iota("i32", [length], 0)] as const);
-  return lax.scatter_add(zeros, lax.expand_dims(ranksOf(keys), [1]), counter, {
-    dimension_numbers: {
-      update_window_dims: [],
-      inserted_window_dims: [0],
-      scatter_dims_to_operand_dims: [0],
-      operand_batching_dims: [],
-      scatter_indices_batching_dims: [],
-    },
-    mode: "clip",
-  });
 }

@@ -14,7 +14,8 @@ function labels(prefix: string, count: number): string[] {
 
 /** A binary operation that does not broadcast elementwise. */
 function product(name: string, operation: (x: Value, y: Value) => Value): Binary {
-  return ((x: ArrayLike<string>, y: ArrayLike<string>): Value => operation(asValue(name, x), asValue(name, y))) as Binary;
+  return ((x: ArrayLike<string>, y: ArrayLike<string>): Value =>
+    operation(asValue(name, x), asValue(name, y))) as Binary;
 }
 
 function requireSameLength(name: string, x: Value, y: Value, xAxis: number, yAxis: number): void {
@@ -39,7 +40,12 @@ export const dot: Binary = product("dot", (x, y) => {
   requireSameLength("dot", x, y, x.ndim - 1, axis);
   const left = [...labels("x", x.ndim - 1), "k"];
   const right = labels("y", y.ndim - 1).toSpliced(axis, 0, "k");
-  return contract("dot", [x, y], [left, right], [...left, ...right].filter((label) => label !== "k"));
+  return contract(
+    "dot",
+    [x, y],
+    [left, right],
+    [...left, ...right].filter((label) => label !== "k"),
+  );
 });
 
 /**
@@ -77,7 +83,15 @@ export const inner: Binary = product("inner", (x, y) => {
   if (x.ndim === 0 || y.ndim === 0) return multiply(x, y) as Value;
   requireSameLength("inner", x, y, x.ndim - 1, y.ndim - 1);
   const [left, right] = [labels("x", x.ndim - 1), labels("y", y.ndim - 1)];
-  return contract("inner", [x, y], [[...left, "k"], [...right, "k"]], [...left, ...right]);
+  return contract(
+    "inner",
+    [x, y],
+    [
+      [...left, "k"],
+      [...right, "k"],
+    ],
+    [...left, ...right],
+  );
 });
 
 /** All products of the elements of one and the other. @example np.outer([1, 2], [3, 4]); // [[3, 4], [6, 8]] */
@@ -104,7 +118,9 @@ export function tensordot<P extends string = "server">(
   const [left, right] = [asValue("tensordot", x), asValue("tensordot", y)];
   const given = typeof axes === "number" ? [range(left.ndim - axes, left.ndim), range(axes)] : axes;
   const [from, to] = given.map((list, side) =>
-    (typeof list === "number" ? [list] : list).map((axis) => normalizeAxis("tensordot", axis, side === 0 ? left.ndim : right.ndim)),
+    (typeof list === "number" ? [list] : list).map((axis) =>
+      normalizeAxis("tensordot", axis, side === 0 ? left.ndim : right.ndim),
+    ),
   ) as [number[], number[]];
   if (from.length !== to.length || new Set(from).size !== from.length || new Set(to).size !== to.length) {
     throw fault("FAX1202", `tensordot: axes ${formatShape(from)} and ${formatShape(to)} do not pair`);
@@ -118,8 +134,12 @@ export function tensordot<P extends string = "server">(
       { operands: [left, right] },
     );
   }
-  const leftLabels = labels("x", left.ndim).map((label, axis) => (from.includes(axis) ? `k${from.indexOf(axis)}` : label));
-  const rightLabels = labels("y", right.ndim).map((label, axis) => (to.includes(axis) ? `k${to.indexOf(axis)}` : label));
+  const leftLabels = labels("x", left.ndim).map((label, axis) =>
+    from.includes(axis) ? `k${from.indexOf(axis)}` : label,
+  );
+  const rightLabels = labels("y", right.ndim).map((label, axis) =>
+    to.includes(axis) ? `k${to.indexOf(axis)}` : label,
+  );
   const output = [...leftLabels, ...rightLabels].filter((label) => !label.startsWith("k"));
   return placed(contract("tensordot", [left, right], [leftLabels, rightLabels], output));
 }
@@ -194,7 +214,9 @@ function triangle(
 ): Value {
   const value = movable(name, x);
   if (value.ndim < 2) {
-    throw fault("FAX1203", `${name}: an array of shape ${formatShape(value.shape)} has no matrices`, { operands: [value] });
+    throw fault("FAX1203", `${name}: an array of shape ${formatShape(value.shape)} has no matrices`, {
+      operands: [value],
+    });
   }
   return masked(value, typeof options === "number" ? options : (options.k ?? 0), compare);
 }

@@ -23,14 +23,14 @@ function comparison(name: string, operation: (x: Value, y: Value) => Value): Bin
 }
 
 /** A number is true unless it is 0; NaN is true. */
-export function truth(name: string, value: Value): Value {
+export function truth(value: Value): Value {
   const { dtype } = value.aval;
   return dtype === "bool" ? value : lax.ne(value, constant(0, dtype));
 }
 
 function logical(name: string, operation: (x: Value, y: Value) => Value): Binary {
   return ((x: ArrayLike<string>, y: ArrayLike<string>): Value => {
-    const values = [asValue(name, x), asValue(name, y)].map((value) => truth(name, value));
+    const values = [asValue(name, x), asValue(name, y)].map(truth);
     const [left, right] = broadcast(name, values) as [Value, Value];
     return operation(left, right);
   }) as Binary;
@@ -64,8 +64,7 @@ export const logicalOr: Binary = logical("logicalOr", (x, y) => lax.or(x, y));
 export const logicalXor: Binary = logical("logicalXor", (x, y) => lax.xor(x, y));
 
 /** Where `x` is zero. @example np.logicalNot(np.array([true, false])); // [false, true] */
-export const logicalNot: Unary = ((x: ArrayLike<string>): Value =>
-  lax.not(truth("logicalNot", asValue("logicalNot", x)))) as Unary;
+export const logicalNot: Unary = ((x: ArrayLike<string>): Value => lax.not(truth(asValue("logicalNot", x)))) as Unary;
 
 /**
  * `condition ? x : y`, elementwise with broadcasting; a condition that is not bool is true where it is nonzero. The gradient
@@ -79,7 +78,7 @@ export function where<P extends string = "server">(
   x: ArrayLike<NoInfer<P>>,
   y: ArrayLike<NoInfer<P>>,
 ): NDArray<P> {
-  const which = truth("where", asValue("where", condition));
+  const which = truth(asValue("where", condition));
   const cases = [asValue("where", x), asValue("where", y)];
   const { dtype, weak } = resultType(cases);
   const converted = cases.map((value) => convert("where", value, dtype, weak));

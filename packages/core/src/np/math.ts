@@ -213,11 +213,7 @@ export function nanToNum<P extends string = "server">(
   if (dtype !== "f32" && dtype !== "f16") return placed(value);
   const { nan = 0, posinf = largest[dtype], neginf = -largest[dtype] } = options;
   const infinite = isinf(value) as Value;
-  const bound = lax.select(
-    lax.gt(value, constant(0, dtype)),
-    lax.full(value.aval.shape, posinf, dtype),
-    constant(neginf, dtype),
-  );
+  const bound = lax.select(lax.gt(value, constant(0, dtype)), constant(posinf, dtype), constant(neginf, dtype));
   const finite = lax.select(infinite, bound, value);
   return placed(lax.select(isnan(value) as Value, constant(nan, dtype), finite));
 }

@@ -10,13 +10,13 @@ import {
   formatAval,
   isFloat,
   isInteger,
-  isServer,
   lax,
   NDArray,
   promoteDTypes,
   range,
   sameShape,
   type Shape,
+  startsWith,
   type Value,
   withAmbient,
 } from "@fax/compiler";
@@ -135,7 +135,7 @@ export function spread(value: Value, shape: Shape): Value {
 export function beside<R>(value: Value, body: () => R): R {
   const builder = currentBuilder();
   const { placement } = value.aval;
-  return builder === null || isServer(placement) ? body() : withAmbient(builder, placement, body);
+  return builder === null || startsWith(builder.ambient, placement) ? body() : withAmbient(builder, placement, body);
 }
 
 /** An operand with elements: a constant becomes a scalar array that movement operations can take. */
@@ -144,7 +144,12 @@ export function withElements(value: Value, shape: Shape = []): Value {
 }
 
 /** Refuses operands whose dtype the operation does not have, with FAX1102. */
-export function requireDType(name: string, values: readonly Value[], fits: (dtype: DType) => boolean, needs: string): void {
+export function requireDType(
+  name: string,
+  values: readonly Value[],
+  fits: (dtype: DType) => boolean,
+  needs: string,
+): void {
   const other = values.find((value) => !fits(value.aval.dtype));
   if (other === undefined) return;
   throw fault("FAX1102", `${name}: an operand is ${formatAval(other.aval, false)}, and ${name} needs ${needs}`, {

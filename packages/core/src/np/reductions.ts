@@ -17,10 +17,7 @@ export interface ReductionOptions {
 
 /** Options of a reduction, or its axis alone, as NumPy takes it by position. */
 export type AxisOrOptions<Options extends ReductionOptions = ReductionOptions> =
-  | number
-  | readonly number[]
-  | null
-  | Options;
+  number | readonly number[] | null | Options;
 
 export interface SumOptions extends ReductionOptions {
   /** The dtype that is summed and given; the operand's unless said (bools count as i32). */
@@ -84,7 +81,10 @@ export function sum<P extends string = "server">(x: ArrayLike<P>, options: AxisO
  *
  * @example np.prod(np.array([2, 3, 4])); // 24
  */
-export function prod<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions<SumOptions> = {}): NDArray<P> {
+export function prod<P extends string = "server">(
+  x: ArrayLike<P>,
+  options: AxisOrOptions<SumOptions> = {},
+): NDArray<P> {
   const { dtype } = optionsOf(options);
   return placed(reduceOver("prod", summable("prod", x, dtype), options, (v, axes) => lax.reduce_prod(v, axes)));
 }
@@ -94,7 +94,10 @@ export function prod<P extends string = "server">(x: ArrayLike<P>, options: Axis
  *
  * @example np.mean(np.array([[1, 2], [3, 4]]), 0); // [2, 3]
  */
-export function mean<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions<SumOptions> = {}): NDArray<P> {
+export function mean<P extends string = "server">(
+  x: ArrayLike<P>,
+  options: AxisOrOptions<SumOptions> = {},
+): NDArray<P> {
   return placed(meanOf("mean", floats("mean", x, optionsOf(options).dtype), options));
 }
 
@@ -155,9 +158,13 @@ function extremum(
 
 function requireElements(name: string, value: Value, count: number): void {
   if (count > 0) return;
-  throw fault("FAX1203", `${name}: there is no ${name} of nothing, and the operand has the shape ${formatShape(value.aval.shape)}`, {
-    operands: [value],
-  });
+  throw fault(
+    "FAX1203",
+    `${name}: there is no ${name} of nothing, and the operand has the shape ${formatShape(value.aval.shape)}`,
+    {
+      operands: [value],
+    },
+  );
 }
 
 /**
@@ -167,7 +174,15 @@ function requireElements(name: string, value: Value, count: number): void {
  * @example np.max(np.array([[1, 2], [4, 3]]), 1); // [2, 4]
  */
 export function max<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions = {}): NDArray<P> {
-  return placed(extremum("max", x, options, (v, axes) => lax.reduce_max(v, axes), (v, axes) => lax.reduce_or(v, axes)));
+  return placed(
+    extremum(
+      "max",
+      x,
+      options,
+      (v, axes) => lax.reduce_max(v, axes),
+      (v, axes) => lax.reduce_or(v, axes),
+    ),
+  );
 }
 
 /**
@@ -177,7 +192,15 @@ export function max<P extends string = "server">(x: ArrayLike<P>, options: AxisO
  * @example np.min(np.array([[1, 2], [4, 3]]), 1); // [1, 3]
  */
 export function min<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions = {}): NDArray<P> {
-  return placed(extremum("min", x, options, (v, axes) => lax.reduce_min(v, axes), (v, axes) => lax.reduce_and(v, axes)));
+  return placed(
+    extremum(
+      "min",
+      x,
+      options,
+      (v, axes) => lax.reduce_min(v, axes),
+      (v, axes) => lax.reduce_and(v, axes),
+    ),
+  );
 }
 
 /** Another name of {@link max}, as in NumPy. */
@@ -193,17 +216,17 @@ export function ptp<P extends string = "server">(x: ArrayLike<P>, options: AxisO
 
 /** Whether any element is nonzero, as bool; false over nothing. @example np.any(np.greater(x, 0), { axis: 1 }); */
 export function any<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions = {}): NDArray<P> {
-  return placed(reduceOver("any", truth("any", asValue("any", x)), options, (v, axes) => lax.reduce_or(v, axes)));
+  return placed(reduceOver("any", truth(asValue("any", x)), options, (v, axes) => lax.reduce_or(v, axes)));
 }
 
 /** Whether all elements are nonzero, as bool; true over nothing. @example np.all(np.greater(x, 0)); */
 export function all<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions = {}): NDArray<P> {
-  return placed(reduceOver("all", truth("all", asValue("all", x)), options, (v, axes) => lax.reduce_and(v, axes)));
+  return placed(reduceOver("all", truth(asValue("all", x)), options, (v, axes) => lax.reduce_and(v, axes)));
 }
 
 /** How many elements are nonzero, as i32. @example np.countNonzero(np.array([0, 3, 5])); // 2 */
 export function countNonzero<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions = {}): NDArray<P> {
-  return sum(placed<P>(truth("countNonzero", asValue("countNonzero", x))), options);
+  return sum(placed<P>(truth(asValue("countNonzero", x))), options);
 }
 
 /** One axis, or null for the flat array. */
@@ -286,7 +309,8 @@ function alignWeights(weight: Value, value: Value, axis: ReductionOptions["axis"
   const { shape } = value.aval;
   const [length, ...more] = weight.aval.shape;
   const axes = normalizeAxes("average", axis, shape.length);
-  if (weight.aval.shape.length === shape.length && weight.aval.shape.every((size, i) => size === shape[i])) return weight;
+  if (weight.aval.shape.length === shape.length && weight.aval.shape.every((size, i) => size === shape[i]))
+    return weight;
   const [along] = axes;
   if (along === undefined || axes.length > 1 || more.length > 0 || length !== shape[along]) {
     throw fault(

@@ -1,0 +1,109 @@
+/**
+ * Fused program + memory plan + adapter → executable. Kernels of equal text are one kernel; a kernel without rows is no
+ * step; copies between one buffer and itself are none.
+ */
+import { invariant } from "../diagnostics/index.ts";
+import {
+  type AdapterProfile,
+  type BufferRef,
+  type Executable,
+  type KernelCode,
+  type Step,
+  storageBytes,
+  type ValueSpec,
+} from "../executable.ts";
+import type { FusedProgram, FusedStep, Kernel } from "../fuse/kernel.ts";
+import type { MemoryPlan, PlannedCopy } from "../fuse/memory-plan-types.ts";
+import { sizeOf } from "../ir/shape.ts";
+import type { LoopCounter, Tensor } from "../lower/expr.ts";
+import { costOf } from "./cost.ts";
+import { generateKernel } from "./generate-kernel.ts";
+import { sizeOfAxes } from "./space.ts";
+
+/** Throws FAX2003 for an array that the adapter cannot bind. */
+export function generateExecutable(program: FusedProgram, plan: MemoryPlan, profile: AdapterProfile): Executable {
+  const assembler = new Assembler(plan, profile);
+  const steps = assembler.steps(program.steps, []);
+  return {
+    buffers: plan.buffers,
+    kernels: assembler.kernels,
+    steps,
+    inputs: program.inputs.map((tensor) => assembler.value(tensor)),
+    outputs: program.outputs.map((tensor) => assembler.value(tensor)),
+    peakBytes: plan.peakBytes,
+  };
+}
+
+class Assembler {
+  readonly kernels: KernelCode[] = [];
+  private readonly kernelIndices = new Map<string, number>();
+  private readonly plan: MemoryPlan;
+  private readonly profile: AdapterProfile;
+
+  constructor(plan: MemoryPlan, profile: AdapterProfile) {
+    this.plan = plan;
+    this.profile = profile;
+  }
+
+  private bufferOf(tensor: Tensor): BufferRef {
+    const buffer = this.plan.assignment.get(tensor.id);
+    invariant(buffer !== undefined, `the memory plan has no buffer for ${tensor.dtype}[${tensor.shape.join(",")}]`);
+    return buffer;
+  }
+
+  value(tensor: Tensor): ValueSpec {
+    const buffer = this.bufferOf(tensor);
+    invariant(typeof buffer === "number", "an input or output that alternates between buffers");
+    return { dtype: tensor.dtype, shape: tensor.shape, buffer };
+  }
+
+  steps(steps: readonly FusedStep[], loops: readonly LoopCounter[]): Step[] {
+    return steps.flatMap((step): Step[] => {
+      switch (step.kind) {
+        case "kernel":
+          return this.dispatch(step.kernel, loops);
+        case "copy": {
+          const bytes = sizeOf(step.from.shape) * storageBytes(step.from.dtype, this.profile);
+          return copySteps({ from: this.bufferOf(step.from), to: this.bufferOf(step.to), bytes });
+        }
+        case "loop": {
+          if (step.counter.length === 0) return this.loopCopies(step.counter).before.flatMap(copySteps);
+          const { before, after } = this.loopCopies(step.counter);
+          const body = [...this.steps(step.body, [...loops, step.counter]), ...after.flatMap(copySteps)];
+          const { length } = step.counter;
+          return [...before.flatMap(copySteps), ...(body.length > 0 ? [{ kind: "loop", length, body } as const] : [])];
+        }
+        default:
+          return step satisfies never;
+      }
+    });
+  }
+
+  private loopCopies(counter: LoopCounter): { before: readonly PlannedCopy[]; after: readonly PlannedCopy[] } {
+    const copies = this.plan.loops.get(counter.id);
+    invariant(copies, "a loop that the memory plan does not know");
+    return copies;
+  }
+
+  private dispatch(kernel: Kernel, loops: readonly LoopCounter[]): Step[] {
+    const nothing = kernel.stages.every(
+      (stage) => stage.kind === "reduce" || stage.stores.length === 0 || sizeOfAxes(stage.axes) === 0,
+    );
+    if (nothing || sizeOfAxes(kernel.rows) === 0) return [];
+    const assignment = (tensor: Tensor): BufferRef => this.bufferOf(tensor);
+    const { code, buffers, workgroups } = generateKernel(kernel, { assignment, loops, profile: this.profile });
+    const index = this.kernelIndices.get(code.source) ?? this.kernels.push(code) - 1;
+    this.kernelIndices.set(code.source, index);
+    return [{ kind: "dispatch", kernel: index, buffers, workgroups, ...costOf(kernel, this.profile) }];
+  }
+}
+
+function copySteps({ from, to, bytes }: PlannedCopy): Step[] {
+  if (sameBuffer(from, to) || bytes === 0) return [];
+  return [{ kind: "copy", from, to, bytes: Math.ceil(bytes / 4) * 4 }];
+}
+
+function sameBuffer(a: BufferRef, b: BufferRef): boolean {
+  if (typeof a === "number" || typeof b === "number") return a === b;
+  return a.even === b.even && a.odd === b.odd;
+}

@@ -1,0 +1,43 @@
+/** What a kernel costs: arithmetic operations, and bytes between memory and the kernel, each array once. */
+import { type AdapterProfile, storageBytes } from "../executable.ts";
+import type { Kernel } from "../fuse/kernel.ts";
+import { sizeOf } from "../ir/shape.ts";
+import type { Expr, Tensor } from "../lower/expr.ts";
+import { forEachExpr } from "./bindings.ts";
+import { sizeOfAxes } from "./space.ts";
+
+export interface KernelCost {
+  readonly flops: number;
+  readonly bytesMoved: number;
+}
+
+/**
+ * A float operation counts one, also a function such as `exp`; index arithmetic counts nothing. A load counts what it
+ * reads, but not more than the whole array: what is read again is taken to lie in a cache.
+ */
+export function costOf(kernel: Kernel, profile: AdapterProfile): KernelCost {
+  const rows = sizeOfAxes(kernel.rows);
+  const read = new Map<Tensor, number>();
+  let flops = 0;
+  let written = 0;
+  const visit = (roots: readonly Expr[], times: number): void =>
+    forEachExpr(roots, (e) => {
+      if ((e.op === "unary" || e.op === "binary") && (e.dtype === "f32" || e.dtype === "f16")) flops += times;
+      if (e.op === "load") read.set(e.tensor, (read.get(e.tensor) ?? 0) + times);
+    });
+  for (const stage of kernel.stages) {
+    const times = rows * sizeOfAxes(stage.axes);
+    if (stage.kind === "reduce") {
+      visit(stage.reductions.map(({ body }) => body), times);
+      flops += times * stage.reductions.length;
+    } else {
+      visit(stage.stores.flatMap(({ index, value }) => [...index, value]), times);
+      for (const { tensor } of stage.stores) written += times * storageBytes(tensor.dtype, profile);
+    }
+  }
+  let bytesMoved = written;
+  for (const [tensor, count] of read) {
+    bytesMoved += Math.min(count, sizeOf(tensor.shape)) * storageBytes(tensor.dtype, profile);
+  }
+  return { flops, bytesMoved };
+}

@@ -1,0 +1,114 @@
+/** A fused kernel → WGSL for one adapter: schedule, body, and the module around it. */
+import { FaxError, invariant } from "../diagnostics/index.ts";
+import { type AdapterProfile, type BufferRef, type KernelCode, storageBytes } from "../executable.ts";
+import type { Kernel } from "../fuse/kernel.ts";
+import { sizeOf } from "../ir/shape.ts";
+import type { LoopCounter } from "../lower/expr.ts";
+import { type Assignment, type Binding, bindingsOf, describe } from "./bindings.ts";
+import { findContraction } from "./contraction.ts";
+import { Canonicalizer } from "./index-arithmetic.ts";
+import type { KernelBody, WriterContext } from "./kernel-body.ts";
+import { writeRegisterMatmul } from "./matmul-registers.ts";
+import { writeWorkgroupMatmul } from "./matmul-workgroup.ts";
+import { writeRowKernel } from "./row-kernel.ts";
+import { chooseSchedule, describeSchedule, type Schedule } from "./schedule.ts";
+import { MathLibrary } from "./wgsl-math.ts";
+
+export interface GeneratedKernel {
+  readonly code: KernelCode;
+  readonly buffers: readonly BufferRef[];
+  readonly workgroups: readonly [number, number, number];
+  readonly schedule: Schedule;
+}
+
+export interface GenerateOptions {
+  readonly assignment: Assignment;
+  /** The loops around the kernel, outermost first. */
+  readonly loops: readonly LoopCounter[];
+  readonly profile: AdapterProfile;
+  /** Instead of the one that would be chosen; it must suit the kernel. */
+  readonly schedule?: Schedule;
+}
+
+/**
+ * Expects a kernel with at least one row. Equal kernels give equal text, whatever their tensors are. Throws FAX2003.
+ */
+export function generateKernel(
+  kernel: Kernel,
+  { assignment, loops, profile, schedule: given }: GenerateOptions,
+): GeneratedKernel {
+  const bindings = bindingsOf(kernel, assignment, profile);
+  checkLimits(kernel, bindings, profile);
+  const canonical = new Canonicalizer();
+  const math = new MathLibrary();
+  const context: WriterContext = { canonical, math, profile, bindings, loops, usedCounters: new Set(), vectorBindings: new Set() };
+  const schedule = given ?? chooseSchedule(kernel, { canonical, profile, bindings });
+  const body = writeBody(kernel, schedule, context);
+  const counters = Math.max(0, ...[...context.usedCounters].map((counter) => loops.indexOf(counter) + 1));
+  const usesF16 = bindings.some(({ element }) => element === "f16") || body.main.includes("f16(");
+  const source = [
+    `// ${kernel.name}: ${describeSchedule(schedule)}`,
+    ...schedule.reasons.map((reason) => `// ${reason}`),
+    ...(usesF16 ? ["enable f16;"] : []),
+    "",
+    ...bindings.map((binding, i) => declare(binding, i, context.vectorBindings.has(binding))),
+    ...Array.from({ length: counters }, (_, i) => `@group(1) @binding(${i}) var<uniform> counter${i}: u32;`),
+    "",
+    ...[math.source(), ...body.declarations].filter((part) => part !== "").flatMap((part) => [part, ""]),
+    `@compute @workgroup_size(${body.workgroupSize})`,
+    "fn main(",
+    "  @builtin(workgroup_id) group: vec3<u32>,",
+    "  @builtin(num_workgroups) groups: vec3<u32>,",
+    "  @builtin(local_invocation_index) local: u32,",
+    ") {",
+    `${body.main}}`,
+    "",
+  ].join("\n");
+  return {
+    code: {
+      name: kernel.name,
+      language: "wgsl",
+      source,
+      entryPoint: "main",
+      features: usesF16 ? ["shader-f16"] : [],
+      bindings: bindings.map(({ access }) => ({ access })),
+      counters,
+    },
+    buffers: bindings.map(({ buffer }) => buffer),
+    workgroups: body.workgroups,
+    schedule,
+  };
+}
+
+function writeBody(kernel: Kernel, schedule: Schedule, context: WriterContext): KernelBody {
+  if (schedule.kind === "rows") return writeRowKernel(kernel, schedule, context);
+  const contraction = findContraction(kernel);
+  invariant(contraction, "a matmul schedule for a kernel that is none");
+  return schedule.kind === "matmul-registers"
+    ? writeRegisterMatmul(kernel, contraction, schedule, context)
+    : writeWorkgroupMatmul(kernel, contraction, schedule, context);
+}
+
+function declare(binding: Binding, index: number, vector: boolean): string {
+  const element = vector ? `vec4<${binding.element}>` : binding.element;
+  return `@group(0) @binding(${index}) var<storage, ${binding.access}> ${binding.name}: array<${element}>; // ${describe(binding)}`;
+}
+
+function checkLimits(kernel: Kernel, bindings: readonly Binding[], profile: AdapterProfile): void {
+  const { maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = profile.limits;
+  for (const { tensors } of bindings) {
+    for (const { dtype, shape } of tensors) {
+      const bytes = sizeOf(shape) * storageBytes(dtype, profile);
+      if (bytes <= maxStorageBufferBindingSize) continue;
+      throw new FaxError({
+        code: "FAX2003",
+        message: `${kernel.name}: the array ${dtype}[${shape.join(",")}] takes ${bytes} bytes, and ${profile.name} binds at most ${maxStorageBufferBindingSize} (maxStorageBufferBindingSize)`,
+        help: "split the array along an axis, or use fewer elements a call",
+      });
+    }
+  }
+  invariant(
+    bindings.length <= maxStorageBuffersPerShaderStage,
+    `${kernel.name} binds ${bindings.length} buffers, more than the ${maxStorageBuffersPerShaderStage} of ${profile.name}`,
+  );
+}

@@ -1,0 +1,146 @@
+/**
+ * How a kernel is spread over an adapter: chosen per kernel from its shape and the adapter's class and limits, as plain
+ * data with reasons, so that it can be printed and compared.
+ */
+import type { AdapterProfile } from "../executable.ts";
+import type { Kernel, ReduceStage, StoreStage } from "../fuse/kernel.ts";
+import type { Axis } from "../lower/expr.ts";
+import type { Binding } from "./bindings.ts";
+import { type Canonicalizer } from "./index-arithmetic.ts";
+import { laneAccess } from "./lanes.ts";
+import { type Contraction, findContraction } from "./contraction.ts";
+import { chooseMatmul, type MatmulSchedule } from "./matmul-schedule.ts";
+import { linearSpace, sizeOfAxes } from "./space.ts";
+import type { Lanes } from "./wgsl-math.ts";
+
+/** Each row by a thread or by a workgroup; a thread may take four neighbouring rows at once. */
+export interface RowSchedule {
+  readonly kind: "rows";
+  readonly workgroupSize: number;
+  readonly threadsPerRow: number;
+  readonly rowLanes: Lanes;
+  /** For each stage, how many positions of its loop a thread takes at once. */
+  readonly stageLanes: readonly Lanes[];
+  readonly reasons: readonly string[];
+}
+
+export type Schedule = RowSchedule | MatmulSchedule;
+
+export interface SchedulingContext {
+  readonly canonical: Canonicalizer;
+  readonly profile: AdapterProfile;
+  readonly bindings: readonly Binding[];
+}
+
+/** Expects a kernel with at least one row. */
+export function chooseSchedule(kernel: Kernel, context: SchedulingContext): Schedule {
+  const contraction = findContraction(kernel);
+  const matmul = contraction && chooseMatmul(kernel, contraction, context);
+  return matmul ?? chooseRows(kernel, context, contraction);
+}
+
+type Stage = ReduceStage | StoreStage;
+
+function chooseRows(kernel: Kernel, context: SchedulingContext, contraction: Contraction | null): RowSchedule {
+  const { profile } = context;
+  const rows = sizeOfAxes(kernel.rows);
+  const longest = Math.max(1, ...kernel.stages.map((stage) => sizeOfAxes(stage.axes)));
+  const reasons: string[] = [];
+  if (contraction) reasons.push("a product of two factors, too small for tiles");
+  let stageLanes = kernel.stages.map((stage): Lanes => (stageRunsInLanes(kernel, stage, context) ? 4 : 1));
+  const alongRows = rowsRunInLanes(kernel, context);
+  const loops = longest > 1;
+  const rowsTogether = alongRows && (!loops || !stageLanes.includes(4));
+  const together = cooperates(kernel, { rows, longest, profile, alongRows });
+  const rowLanes: Lanes = rowsTogether && !together ? 4 : 1;
+  if (rowLanes === 4) stageLanes = stageLanes.map((): Lanes => 1);
+  if (rowLanes === 4) reasons.push("four neighbouring rows lie together: vec4 loads and stores");
+  if (stageLanes.includes(4)) reasons.push("rows are contiguous: vec4 within the row");
+  const workgroupSize = workgroupSizeFor({ rows: rows / rowLanes, longest, together, profile });
+  if (together) reasons.push(`${rows} rows of up to ${longest}: a workgroup of ${workgroupSize} per row`);
+  else if (loops) reasons.push(`${rows} rows of up to ${longest}: a thread per row`);
+  return {
+    kind: "rows",
+    workgroupSize,
+    threadsPerRow: together ? workgroupSize : 1,
+    rowLanes,
+    stageLanes,
+    reasons,
+  };
+}
+
+interface Extent {
+  readonly rows: number;
+  readonly longest: number;
+  readonly profile: AdapterProfile;
+}
+
+/** On a software adapter workgroup memory pays only where there would be nothing else to run in parallel. */
+function cooperates(kernel: Kernel, { rows, longest, profile, alongRows }: Extent & { alongRows: boolean }): boolean {
+  if (!kernel.stages.some((stage) => stage.kind === "reduce")) return false;
+  if (profile.class === "cpu") return rows < 8 && longest >= 8192;
+  if (alongRows && rows >= 16384) return false;
+  return longest >= 64 && rows * 32 < longest * 65536;
+}
+
+function workgroupSizeFor({ rows, longest, together, profile }: Extent & { together: boolean }): number {
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = profile.limits;
+  const most = Math.min(256, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
+  if (together) return Math.min(most, Math.max(32, 2 ** Math.ceil(Math.log2(longest / 8))));
+  if (profile.class === "gpu") return Math.min(most, longest > 1 ? 64 : 256);
+  // Workgroups are what software adapters hand to their threads.
+  return Math.min(most, longest > 1 && rows < 4096 ? 16 : 64);
+}
+
+function selectsPosition(stage: Stage): boolean {
+  return (
+    stage.kind === "reduce" &&
+    stage.reductions.some(({ reducer }) => reducer === "argmax" || reducer === "argmin")
+  );
+}
+
+function stageRunsInLanes(kernel: Kernel, stage: Stage, context: SchedulingContext): boolean {
+  const size = sizeOfAxes(stage.axes);
+  if (size < 4 || size % 4 !== 0 || selectsPosition(stage)) return false;
+  const space = linearSpace(stage.axes, 4, context.canonical);
+  const rows = linearSpace(kernel.rows, 1, context.canonical);
+  return runInLanes([stage], new Map([...rows.substitution, ...space.substitution]), space.lane, context);
+}
+
+function rowsRunInLanes(kernel: Kernel, context: SchedulingContext): boolean {
+  if (sizeOfAxes(kernel.rows) % 4 !== 0 || kernel.stages.some(selectsPosition)) return false;
+  const space = linearSpace(kernel.rows, 4, context.canonical);
+  return runInLanes(kernel.stages, space.substitution, space.lane, context);
+}
+
+function runInLanes(
+  stages: readonly Stage[],
+  substitution: Parameters<Canonicalizer["rewriter"]>[0],
+  lane: Axis | null,
+  context: SchedulingContext,
+): boolean {
+  if (!lane) return false;
+  const rewrite = context.canonical.rewriter(substitution);
+  const roots = stages.flatMap((stage) => (stage.kind === "reduce" ? stage.reductions.map((r) => rewrite(r.body)) : []));
+  const stores = stages.flatMap((stage) =>
+    stage.kind === "store"
+      ? stage.stores.map((store) => ({ ...store, index: store.index.map(rewrite), value: rewrite(store.value) }))
+      : [],
+  );
+  const access = laneAccess(roots, stores, lane, context);
+  return access.together > 0 && access.apart === 0 && !access.divergent;
+}
+
+export function describeSchedule(schedule: Schedule): string {
+  if (schedule.kind === "rows") {
+    const { workgroupSize, threadsPerRow, rowLanes, stageLanes } = schedule;
+    const lanes = rowLanes === 4 ? ", 4 rows a thread" : stageLanes.includes(4) ? ", 4 elements a step" : "";
+    return `${threadsPerRow > 1 ? "workgroup per row" : "thread per row"}, workgroups of ${workgroupSize}${lanes}`;
+  }
+  if (schedule.kind === "matmul-registers") {
+    const { rowTile, columnTile, columnLanes, workgroupSize } = schedule;
+    return `matmul in registers, ${rowTile} × ${columnTile * columnLanes} a thread, workgroups of ${workgroupSize}`;
+  }
+  const { tileM, tileN, tileK, threadM, threadN } = schedule;
+  return `matmul in workgroup memory, ${tileM} × ${tileN} × ${tileK} a workgroup, ${threadM} × ${threadN} a thread`;
+}

@@ -1,0 +1,362 @@
+/**
+ * Fused program → static memory plan. Tensors that may share a buffer by what they mean (the states of a loop's carry, a
+ * value computed over one that is read for the last time, a reshape) become one slot; slots whose lifetimes do not
+ * overlap then share buffers, largest first. Inputs are never written.
+ */
+import { type AdapterProfile, type BufferRef, type BufferSpec, storageBytes } from "../executable.ts";
+import { invariant } from "../diagnostics/index.ts";
+import { sameShape, sizeOf } from "../ir/shape.ts";
+import type { Tensor } from "../lower/expr.ts";
+import { loadsOf } from "../lower/expr-pool.ts";
+import { boundTensors } from "./kernel-tensors.ts";
+import type { FusedProgram, Kernel } from "./kernel.ts";
+import { type LoopSpan, type Lifetime, timelineOf, type Timeline } from "./lifetimes.ts";
+import type { LoopPlan, MemoryPlan, PlannedCopy } from "./memory-plan-types.ts";
+
+interface Interval {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What will be one buffer, or a part of a buffer's life. */
+interface Slot {
+  readonly bytes: number;
+  readonly role: BufferSpec["role"];
+  readonly label: string;
+  readonly intervals: readonly Interval[];
+}
+
+/** Which role a merged slot keeps. */
+const rank = { temp: 0, output: 1, input: 2 } as const;
+
+type Place = { slot: number } | { even: number; odd: number };
+
+export function planMemory(program: FusedProgram, profile: AdapterProfile): MemoryPlan {
+  return new Planner(program, profile).plan();
+}
+
+class Planner {
+  readonly #program: FusedProgram;
+  readonly #profile: AdapterProfile;
+  readonly #timeline: Timeline;
+  /** Merged slots are gone; `#merged` leads from them to what holds them now. */
+  readonly #slots: (Slot | null)[] = [];
+  readonly #merged = new Map<number, number>();
+  readonly #places = new Map<number, Place>();
+  readonly #reasons: string[] = [];
+
+  constructor(program: FusedProgram, profile: AdapterProfile) {
+    this.#program = program;
+    this.#profile = profile;
+    this.#timeline = timelineOf(program);
+  }
+
+  plan(): MemoryPlan {
+    this.#placeTensors();
+    for (const { from, to } of this.#timeline.copies) this.#shareAlias(from, to);
+    const copies = new Map<number, { before: CarryCopy[]; after: CarryCopy[] }>();
+    for (const loop of this.#timeline.loops) copies.set(loop.step.counter.id, this.#planLoop(loop));
+    this.#computeInPlace();
+    const { buffers, bufferOf } = this.#assign();
+    const refOf = (tensor: Tensor): BufferRef => {
+      const place = this.#placeOf(tensor);
+      return "slot" in place ? bufferOf(place.slot) : { even: bufferOf(place.even), odd: bufferOf(place.odd) };
+    };
+    const toCopy = ({ from, to, bytes }: CarryCopy): PlannedCopy => ({
+      from: typeof from === "number" ? bufferOf(from) : refOf(from),
+      to: bufferOf(to),
+      bytes,
+    });
+    const loops = new Map<number, LoopPlan>();
+    for (const [id, { before, after }] of copies)
+      loops.set(id, { before: before.map(toCopy), after: after.map(toCopy) });
+    const assignment = new Map<number, BufferRef>();
+    for (const { tensor } of this.#timeline.lifetimes.values()) assignment.set(tensor.id, refOf(tensor));
+    const peakBytes = buffers.reduce((sum, { role, bytes }) => (role === "input" ? sum : sum + bytes), 0);
+    return { buffers, assignment, loops, peakBytes, reasons: this.#reasons };
+  }
+
+  #bytesOf(tensor: Tensor): number {
+    const bytes = sizeOf(tensor.shape) * storageBytes(tensor.dtype, this.#profile);
+    return Math.max(4, Math.ceil(bytes / 4) * 4);
+  }
+
+  #placeTensors(): void {
+    const inputs = new Map(this.#program.inputs.map((tensor, i) => [tensor.id, i]));
+    const outputs = new Map(this.#program.outputs.map((tensor, i) => [tensor.id, i]));
+    for (const { tensor, start, end, kernel } of this.#timeline.lifetimes.values()) {
+      const input = inputs.get(tensor.id);
+      const output = outputs.get(tensor.id);
+      const role = input !== undefined ? "input" : output !== undefined ? "output" : "temp";
+      const label =
+        input !== undefined
+          ? `input ${input}`
+          : output !== undefined
+            ? `output ${output}`
+            : (kernel?.name ?? "loop value");
+      this.#slots.push({ bytes: this.#bytesOf(tensor), role, label, intervals: [{ start, end }] });
+      this.#places.set(tensor.id, { slot: this.#slots.length - 1 });
+    }
+  }
+
+  #root(slot: number): number {
+    const next = this.#merged.get(slot);
+    return next === undefined ? slot : this.#root(next);
+  }
+
+  #slot(slot: number): Slot {
+    const found = this.#slots[this.#root(slot)];
+    invariant(found, "a slot that is not merged");
+    return found;
+  }
+
+  #placeOf(tensor: Tensor): Place {
+    const place = this.#places.get(tensor.id);
+    invariant(place, `tensor ${tensor.id} has no place`);
+    return place;
+  }
+
+  /** The slot of a tensor that does not alternate between two. */
+  #single(tensor: Tensor): number | null {
+    const place = this.#placeOf(tensor);
+    return "slot" in place ? this.#root(place.slot) : null;
+  }
+
+  #lifetime(tensor: Tensor): Lifetime {
+    const lifetime = this.#timeline.lifetimes.get(tensor.id);
+    invariant(lifetime, `tensor ${tensor.id} is never alive`);
+    return lifetime;
+  }
+
+  #merge(a: number, b: number): number {
+    const [into, from] = [this.#root(a), this.#root(b)];
+    if (into === from) return into;
+    const [x, y] = [this.#slot(into), this.#slot(from)];
+    const named = rank[y.role] > rank[x.role] ? y : x;
+    this.#slots[into] = { ...named, bytes: Math.max(x.bytes, y.bytes), intervals: [...x.intervals, ...y.intervals] };
+    this.#slots[from] = null;
+    this.#merged.set(from, into);
+    return into;
+  }
+
+  #addInterval(slot: number, interval: Interval): void {
+    const root = this.#root(slot);
+    const found = this.#slot(root);
+    this.#slots[root] = { ...found, intervals: [...found.intervals, interval] };
+  }
+
+  /** The same value under another shape: one buffer, also where that is an input's. */
+  #shareAlias(from: Tensor, to: Tensor): void {
+    const [a, b] = [this.#single(from), this.#single(to)];
+    invariant(a !== null && b !== null, "aliases stand outside of loops");
+    this.#merge(a, b);
+    this.#reasons.push(`output ${this.#program.outputs.indexOf(to)} is the buffer of what it reshapes`);
+  }
+
+  /**
+   * Whether two slots may be one: they are never alive at once, but for `meeting`, a time at which the second is written
+   * over the first.
+   */
+  #compatible(first: number, second: number, meeting: number | null): boolean {
+    const [a, b] = [this.#slot(first), this.#slot(second)];
+    if (a === b) return true;
+    if (a.role === "input" || b.role === "input") return false;
+    if (a.bytes !== b.bytes || (a.role === "output" && b.role === "output")) return false;
+    return a.intervals.every((x) =>
+      b.intervals.every(
+        (y) =>
+          x.end < y.start ||
+          y.end < x.start ||
+          (meeting !== null && x.end <= 2 * meeting + 1 && y.start >= 2 * meeting),
+      ),
+    );
+  }
+
+  #planLoop(loop: LoopSpan): { before: CarryCopy[]; after: CarryCopy[] } {
+    const before: CarryCopy[] = [];
+    const after: CarryCopy[] = [];
+    for (const { init, input, result, final } of loop.step.carries) {
+      const start = this.#planCarry(loop, input, result, final, after);
+      const first = this.#single(init);
+      if (first !== null && first !== this.#root(start) && this.#mayStartIn(init, first, start, loop)) {
+        this.#merge(start, first);
+      } else if (first !== this.#root(start)) {
+        before.push({ from: init, to: start, bytes: this.#bytesOf(init) });
+      }
+    }
+    return { before, after: this.#oneByOne(after, loop) };
+  }
+
+  /**
+   * Copies that happen at once, in an order in which none overwrites what a later one reads. A result may lie where
+   * another carry begins, since an inner loop started there; a ring of such is opened by a slot of its own.
+   */
+  #oneByOne(copies: readonly CarryCopy[], loop: LoopSpan): CarryCopy[] {
+    const waiting = copies.map((copy) => ({ ...copy, from: this.#sourceSlot(copy.from) }));
+    const ordered: CarryCopy[] = [];
+    while (waiting.length > 0) {
+      const isFree = (to: number): boolean =>
+        !waiting.some(({ from, to: own }) => own !== to && from === this.#root(to));
+      const next = waiting.findIndex(({ to }) => isFree(to));
+      if (next >= 0) {
+        ordered.push(...waiting.splice(next, 1));
+        continue;
+      }
+      const [first] = waiting;
+      invariant(first, "a copy waits");
+      const aside = this.#slots.length;
+      const interval = { start: 2 * loop.end, end: 2 * loop.end + 1 };
+      this.#slots.push({ bytes: first.bytes, role: "temp", label: "carry set aside", intervals: [interval] });
+      ordered.push({ ...first, to: aside });
+      waiting[0] = { ...first, from: aside };
+    }
+    return ordered.filter(({ from, to }) => from !== this.#root(to));
+  }
+
+  #sourceSlot(from: Tensor | number): number {
+    const slot = typeof from === "number" ? from : this.#single(from);
+    invariant(slot !== null, "a copied result has one slot");
+    return slot;
+  }
+
+  /** Decides where a carry lives; gives the slot that holds its first value. */
+  #planCarry(loop: LoopSpan, input: Tensor, result: Tensor, final: Tensor, after: CarryCopy[]): number {
+    const [a, b, last] = [this.#single(input), this.#single(result), this.#single(final)];
+    invariant(a !== null && b !== null && last !== null, "a carry that no other loop has placed");
+    const name = `the carry ${this.#describe(result)}`;
+    const { kernel, crossesLoops } = this.#lifetime(result);
+    const meeting = kernel && this.#timeline.kernels.find((timed) => timed.kernel === kernel);
+    const inPlace = meeting && writesOver(meeting.kernel, input, result) ? meeting.time : null;
+    if (this.#compatible(a, b, inPlace)) {
+      this.#reasons.push(`${name} is computed in place`);
+      return this.#merge(this.#merge(a, b), last);
+    }
+    const length = loop.step.counter.length;
+    const whole = { start: 2 * loop.start, end: 2 * loop.end + 1 };
+    const direct = kernel !== null && !crossesLoops && !this.#lifetime(input).crossesLoops;
+    if (direct && this.#isAlone(input) && this.#isAlone(result)) {
+      this.#addInterval(a, whole);
+      this.#addInterval(b, whole);
+      this.#places.set(input.id, { even: a, odd: b });
+      this.#places.set(result.id, { even: b, odd: a });
+      this.#merge((length - 1) % 2 === 0 ? b : a, last);
+      this.#reasons.push(`${name} alternates between two buffers: its last value is read while it is computed`);
+      return a;
+    }
+    this.#addInterval(a, whole);
+    after.push({ from: result, to: a, bytes: this.#bytesOf(result) });
+    this.#reasons.push(`${name} is copied after each iteration: an inner loop touches it`);
+    return this.#merge(a, last);
+  }
+
+  /** Whether no other tensor has been given the same slot. */
+  #isAlone(tensor: Tensor): boolean {
+    const slot = this.#single(tensor);
+    return slot !== null && this.#slot(slot).intervals.length === 1;
+  }
+
+  /** The loop may write over a carry's first value if nothing needs it afterwards. */
+  #mayStartIn(init: Tensor, first: number, start: number, loop: LoopSpan): boolean {
+    return this.#lifetime(init).end <= 2 * loop.start + 1 && this.#compatible(first, start, loop.start);
+  }
+
+  /** Stores a value over one that the same kernel reads for the last time. */
+  #computeInPlace(): void {
+    for (const { kernel, time } of this.#timeline.kernels) {
+      const { loaded, stored } = boundTensors(kernel);
+      for (const result of stored) {
+        const b = this.#single(result);
+        if (b === null || this.#slot(b).intervals.length > 1) continue;
+        const over = loaded.find((tensor) => {
+          const a = this.#single(tensor);
+          return a !== null && a !== b && writesOver(kernel, tensor, result) && this.#compatible(a, b, time);
+        });
+        const a = over && this.#single(over);
+        if (a === undefined || a === null || over === undefined) continue;
+        this.#reasons.push(
+          `${this.#describe(result)} is written over ${this.#describe(over)}, which ${kernel.name} reads last`,
+        );
+        this.#merge(a, b);
+      }
+    }
+  }
+
+  #describe(tensor: Tensor): string {
+    const { kernel } = this.#lifetime(tensor);
+    return `${tensor.dtype}[${tensor.shape.join(",")}] of ${kernel?.name ?? "a loop"}`;
+  }
+
+  /**
+   * Slots to buffers: those that need their own first, then temps from the largest down where they fit; of equals the
+   * last first, since what leads to an output ends where the output begins.
+   */
+  #assign(): { buffers: BufferSpec[]; bufferOf: (slot: number) => number } {
+    const buffers: BufferSpec[] = [];
+    const busy: Interval[][] = [];
+    const bufferBySlot = new Map<number, number>();
+    const open = (id: number, { bytes, role, label, intervals }: Slot): void => {
+      bufferBySlot.set(id, buffers.length);
+      buffers.push({ bytes, role, label });
+      busy.push([...intervals]);
+    };
+    const slots = [...this.#slots.entries()].filter((entry): entry is [number, Slot] => entry[1] !== null);
+    for (const role of ["input", "output"] as const) {
+      for (const [id, slot] of slots) if (slot.role === role) open(id, slot);
+    }
+    const temps = slots
+      .filter(([, slot]) => slot.role === "temp")
+      .sort(([, a], [, b]) => b.bytes - a.bytes || endOf(b) - endOf(a));
+    for (const [id, slot] of temps) {
+      let best: number | null = null;
+      buffers.forEach(({ bytes, role }, i) => {
+        if (role === "input" || bytes < slot.bytes || bytes >= (buffers[best ?? -1]?.bytes ?? Infinity)) return;
+        const free = (busy[i] ?? []).every((x) => slot.intervals.every((y) => x.end < y.start || y.end < x.start));
+        if (free) best = i;
+      });
+      if (best === null) {
+        open(id, slot);
+      } else {
+        bufferBySlot.set(id, best);
+        busy[best]?.push(...slot.intervals);
+      }
+    }
+    const bufferOf = (slot: number): number => {
+      const buffer = bufferBySlot.get(this.#root(slot));
+      invariant(buffer !== undefined, "a slot has a buffer");
+      return buffer;
+    };
+    return { buffers, bufferOf };
+  }
+}
+
+function endOf({ intervals }: Slot): number {
+  return Math.max(...intervals.map((interval) => interval.end));
+}
+
+interface CarryCopy {
+  /** A tensor, or a slot. */
+  readonly from: Tensor | number;
+  /** A slot. */
+  readonly to: number;
+  readonly bytes: number;
+}
+
+/**
+ * Whether the kernel may store `result` over `source`: it reads `source` only where it stores `result`, at the same
+ * element and for the same point.
+ */
+function writesOver(kernel: Kernel, source: Tensor, result: Tensor): boolean {
+  if (source.dtype !== result.dtype || !sameShape(source.shape, result.shape)) return false;
+  return kernel.stages.every((stage) => {
+    const bodies =
+      stage.kind === "reduce"
+        ? stage.reductions.map((reduction) => reduction.body)
+        : stage.stores.map((store) => store.value);
+    const indices = stage.kind === "store" ? stage.stores.flatMap((store) => store.index) : [];
+    if (loadsOf(indices).some((load) => load.tensor === source)) return false;
+    const loads = loadsOf(bodies).filter((load) => load.tensor === source);
+    if (loads.length === 0) return true;
+    const target = stage.kind === "store" ? stage.stores.find((store) => store.tensor === result) : undefined;
+    return target !== undefined && loads.every((load) => load.index.every((at, d) => at === target.index[d]));
+  });
+}

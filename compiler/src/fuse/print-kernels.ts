@@ -1,0 +1,65 @@
+/** Fused kernels as text, each with its rows, stages, stores and reasons, for `inspect --stage fused`. */
+import { axesText, Names, printExpr, typeText } from "../lower/print-expr.ts";
+import type { FusedProgram, FusedStep, Kernel } from "./kernel.ts";
+
+export function printKernels(program: FusedProgram): string {
+  const names = new Names();
+  const inputs = program.inputs.map((tensor) => `${names.tensor(tensor)}: ${typeText(tensor)}`).join(", ");
+  const lines = [`fused(${inputs}) {`, ...printSteps(program.steps, names, "  ")];
+  lines.push(`  return ${program.outputs.map((tensor) => names.tensor(tensor)).join(", ")}`, "}");
+  return `${lines.join("\n")}\n`;
+}
+
+function printSteps(steps: readonly FusedStep[], names: Names, indent: string): string[] {
+  return steps.flatMap((step): string[] => {
+    switch (step.kind) {
+      case "kernel":
+        return printKernel(step.kernel, names).map((line) => `${indent}${line}`);
+      case "copy":
+        return [`${indent}copy ${names.tensor(step.to)}: ${typeText(step.to)} = ${names.tensor(step.from)}`];
+      case "loop": {
+        const carries = step.carries.map(({ init, input }) => `${names.tensor(input)} = ${names.tensor(init)}`);
+        const results = step.carries.map(({ result }) => names.tensor(result)).join(", ");
+        const finals = step.carries.map(({ final }) => names.tensor(final)).join(", ");
+        return [
+          `${indent}loop ${names.counter(step.counter)} < ${step.counter.length} (${carries.join(", ")}) {`,
+          ...printSteps(step.body, names, `${indent}  `),
+          `${indent}  next ${results}`,
+          `${indent}} -> ${finals}`,
+        ];
+      }
+      default:
+        return step satisfies never;
+    }
+  });
+}
+
+/** One kernel; `names` are shared with what is printed around it. */
+export function printKernel(kernel: Kernel, names: Names = new Names()): string[] {
+  const rows = kernel.rows.length > 0 ? ` rows ${axesText(kernel.rows, names)}` : "";
+  const lines = [`kernel ${kernel.name}${rows} {`];
+  for (const stage of kernel.stages) {
+    const space =
+      stage.axes.length > 0 ? `${stage.kind === "reduce" ? "over" : "for"} ${axesText(stage.axes, names)}` : "";
+    if (stage.kind === "reduce") {
+      lines.push(`  reduce ${space}`.trimEnd());
+      for (const { id, reducer, body } of stage.reductions) {
+        const { shared, value } = printExpr(body, names);
+        lines.push(...shared.map((line) => `    ${line}`), `    ${names.reduction(id)} = ${reducer} of ${value}`);
+      }
+      continue;
+    }
+    lines.push(`  store ${space}`.trimEnd());
+    for (const { tensor, index, value } of stage.stores) {
+      const { shared, value: text } = printExpr(value, names);
+      const at = index.map((expr) => printExpr(expr, names).value).join(", ");
+      const target = names.tensor(tensor);
+      lines.push(
+        ...shared.map((line) => `    ${line}`),
+        `    ${target}: ${typeText(tensor)}; ${target}[${at}] = ${text}`,
+      );
+    }
+  }
+  lines.push(...kernel.reasons.map((reason) => `  # ${reason}`), "}");
+  return lines;
+}

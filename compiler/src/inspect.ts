@@ -1,0 +1,83 @@
+/** Every stage of the compiler as text: what `fax inspect` prints, and what goldens pin. */
+import { plainStyle, type Style } from "./diagnostics/index.ts";
+import type { AdapterProfile } from "./executable.ts";
+import type { Jaxpr } from "./ir/jaxpr.ts";
+import { isFloat } from "./ir/dtype.ts";
+import { type PrintOptions, printJaxpr } from "./ir/print.ts";
+import { flatten, fused, generate, lowered, optimize, planned } from "./pipeline.ts";
+import { printGraph } from "./lower/print-graph.ts";
+import { printKernels } from "./fuse/print-kernels.ts";
+import { printMemoryPlan } from "./fuse/print-memory.ts";
+import { jvpJaxpr } from "./transforms/jvp.ts";
+import { valueAndGradJaxpr, linearizeJaxpr } from "./transforms/linearize.ts";
+import { transposeJaxpr } from "./transforms/transpose.ts";
+
+/** In the order of the way through the compiler. */
+export const stages = [
+  "trace",
+  "jvp",
+  "linearize",
+  "transpose",
+  "grad",
+  "flat",
+  "loops",
+  "fused",
+  "memory",
+  "wgsl",
+] as const;
+
+export type Stage = (typeof stages)[number];
+
+export interface InspectStageOptions extends PrintOptions {
+  /** The inputs that derivatives are taken by; those that are not floats have none. Default: the first. */
+  readonly wrt?: readonly number[];
+  readonly profile: AdapterProfile;
+}
+
+/** The text of a program (without constvars) at a stage. */
+export function inspectStage(jaxpr: Jaxpr, stage: Stage, { wrt = [0], profile, ...print }: InspectStageOptions): string {
+  const varying = wrt.filter((input) => isFloat(jaxpr.invars[input]?.aval.dtype ?? "bool"));
+  const nonzero = jaxpr.invars.map((_, i) => varying.includes(i));
+  const style = print.style ?? plainStyle;
+  switch (stage) {
+    case "trace":
+      return printJaxpr(jaxpr, print);
+    case "jvp":
+      return printJaxpr(optimize(jvpJaxpr(jaxpr, nonzero).jaxpr), print);
+    case "linearize": {
+      const { primal, linear } = linearizeJaxpr(jaxpr, nonzero);
+      return sections(style, [
+        ["the program, with what its derivative needs", printJaxpr(optimize(primal), print)],
+        ["linear in the tangents, from what the program left", printJaxpr(optimize(linear), print)],
+      ]);
+    }
+    case "transpose": {
+      const { linear, residualInputs } = linearizeJaxpr(jaxpr, nonzero);
+      const isLinear = linear.invars.map((_, i) => i >= residualInputs.length);
+      return printJaxpr(optimize(transposeJaxpr(optimize(linear), isLinear)), print);
+    }
+    case "grad":
+      return printJaxpr(optimize(valueAndGradJaxpr(jaxpr, varying)), print);
+    case "flat":
+      return printJaxpr(flatten(jaxpr), print);
+    case "loops":
+      return printGraph(lowered(jaxpr));
+    case "fused":
+      return printKernels(fused(jaxpr, profile));
+    case "memory": {
+      const { program, plan } = planned(jaxpr, profile);
+      return printMemoryPlan(program, plan);
+    }
+    case "wgsl":
+      return generate(jaxpr, profile)
+        .kernels.map(({ source }) => source.trimEnd())
+        .join("\n\n");
+    default:
+      return stage satisfies never;
+  }
+}
+
+function sections(style: Style, parts: readonly (readonly [string, string])[]): string {
+  return parts.map(([title, text]) => `${style("muted", `// ${title}`)}\n${text}`).join("\n\n");
+}
+

@@ -1,0 +1,72 @@
+/** Runs a property over many programs, and reports the first that fails: its seed, and a small program that fails, too. */
+import { printJaxpr, roundToF16 } from "@fax/compiler";
+import { inputsOf, type Program } from "../support/programs.ts";
+import type { Property } from "../support/properties.ts";
+import { generate } from "./generate.ts";
+import type { GenerateOptions } from "./growth.ts";
+import { shrink } from "./shrink.ts";
+
+function setting(name: string, usual: number): number {
+  const text = process.env[name];
+  if (text === undefined || text === "") return usual;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name}=${text} is no whole number`);
+  return value;
+}
+
+/** The first program's seed; the others follow it. */
+export const firstSeed = setting("FAX_FUZZ_SEED", 1);
+/** How many programs each property runs. */
+export const programCount = setting("FAX_FUZZ_COUNT", 500);
+
+export interface Campaign extends Partial<GenerateOptions> {
+  readonly count?: number;
+}
+
+export function programs({ count = programCount, ...options }: Campaign = {}): Program[] {
+  return Array.from({ length: count }, (_, i) => generate(firstSeed + i, options));
+}
+
+/** Throws for the first program that does not have the property. */
+export function holdsFor(list: readonly Program[], property: Property): void {
+  list.forEach((program, i) => {
+    const fault = attempt(property, program);
+    if (fault !== null) throw new Error(report(program, firstSeed + i, fault, property));
+  });
+}
+
+function attempt(property: Property, program: Program): string | null {
+  try {
+    return property(program);
+  } catch (error) {
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+}
+
+function report(program: Program, seed: number, fault: string, property: Property): string {
+  const smallest = shrink(program, (candidate) => isSameKind(attempt(property, candidate), fault));
+  return [
+    `${program.name} fails; FAX_FUZZ_SEED=${seed} FAX_FUZZ_COUNT=1 runs it alone`,
+    fault,
+    "The smallest that fails:",
+    printJaxpr(smallest.jaxpr),
+    ...inputTexts(smallest),
+    attempt(property, smallest) ?? "",
+  ].join("\n");
+}
+
+/** A wrong number must not shrink to a crash of a program that is none, nor the other way round. */
+function isSameKind(found: string | null, wanted: string): boolean {
+  return found !== null && isThrown(found) === isThrown(wanted);
+}
+
+function isThrown(fault: string): boolean {
+  return /^\s+at /m.test(fault);
+}
+
+function inputTexts(program: Program): string[] {
+  return inputsOf(program).map((value, i) => {
+    const members = value.members.map(({ dtype, data }) => `[${[...data].map((x) => (dtype === "f16" ? roundToF16(x) : x)).join(", ")}]`);
+    return `input ${i}: ${members.join(" ")}`;
+  });
+}

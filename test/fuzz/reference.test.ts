@@ -1,0 +1,43 @@
+/** Programs drawn at random, on the reference evaluator: what every transform must keep. */
+import { describe, it } from "vitest";
+import { erasesToItself, vmapIsLoop } from "../support/batching.ts";
+import { derivedPrograms, jvpIsFiniteDifference, reverseIsAdjoint, tangentsAdd } from "../support/derivatives.ts";
+import { programWithin } from "../support/programs.ts";
+import { firstOf, hasItsTypes, optimizesToItself, type Property, roundTrips } from "../support/properties.ts";
+import { holdsFor, programCount, programs } from "./campaign.ts";
+import { tolerances } from "./exactness.ts";
+
+const group = { name: "cohorts", size: 2 };
+
+/** The property of the programs that are made from a program. */
+const ofDerivatives =
+  (property: Property): Property =>
+  (program) =>
+    firstOf(derivedPrograms(program), property);
+
+describe("a random program", () => {
+  const all = programs();
+
+  it("has the types that it says", () => holdsFor(all, hasItsTypes));
+  it("prints, parses and checks", () => holdsFor(all, roundTrips));
+  it("is left as it is by optimization", () => holdsFor(all, optimizesToItself));
+  it("is the same at groups and along axes", () => holdsFor(all, erasesToItself(tolerances)));
+  it("is a loop under vmap", () => holdsFor(all, vmapIsLoop(tolerances)));
+  it("acts on each member of an outer group by itself", () =>
+    holdsFor(all, (program) => erasesToItself(tolerances)(programWithin(program, group))));
+});
+
+describe("a random smooth program", () => {
+  const smooth = programs({ smooth: true });
+
+  it("has the derivative that finite differences have", () => holdsFor(smooth, jvpIsFiniteDifference(5e-3)));
+  it("has tangents that add", () => holdsFor(smooth, tangentsAdd(() => 1e-3)));
+  it("has an adjoint: ⟨ct, J t⟩ = ⟨Jᵀ ct, t⟩", () => holdsFor(smooth, reverseIsAdjoint(() => 1e-4)));
+  it("has derivatives that optimization leaves as they are", () => holdsFor(smooth, ofDerivatives(optimizesToItself)));
+  it("has derivatives that are the same at groups and along axes", () =>
+    holdsFor(smooth, ofDerivatives(erasesToItself(tolerances))));
+  it("has derivatives that are loops under vmap", () =>
+    holdsFor(smooth.slice(0, Math.ceil(programCount / 4)), ofDerivatives(vmapIsLoop(tolerances))));
+  it("has derivatives of derivatives that have adjoints", () =>
+    holdsFor(smooth.slice(0, Math.ceil(programCount / 4)), ofDerivatives(reverseIsAdjoint(() => 1e-3))));
+});

@@ -1,0 +1,87 @@
+/** Speed, kept by what is deterministic: kernels and submits per call, live intermediates. */
+import { type AdapterProfile, baselineProfile, CompiledProgram, type Executable, optimize, planned } from "@fax/compiler";
+import { jit, makeJaxpr, np, tree, valueAndGrad, type NDArray } from "@fax/core";
+import { gelu, softmax } from "@fax/nn";
+import { adam, applyUpdates } from "@fax/optim";
+import { describe, expect, it } from "vitest";
+
+/** What SwiftShader offers: the adapter that every machine has. */
+const software: AdapterProfile = {
+  ...baselineProfile,
+  class: "cpu",
+  name: "software",
+  limits: { ...baselineProfile.limits, maxStorageBuffersPerShaderStage: 12 },
+};
+
+function compiled(fn: (...args: never[]) => unknown, ...args: readonly unknown[]): CompiledProgram {
+  return new CompiledProgram(optimize(makeJaxpr(fn)(...args).jaxpr));
+}
+
+function executables(fn: (...args: never[]) => unknown, ...args: readonly unknown[]): Executable[] {
+  const program = compiled(fn, ...args);
+  return [baselineProfile, software].map((profile) => program.executable(profile));
+}
+
+function dispatches(executable: Executable): number {
+  return executable.steps.filter((step) => step.kind === "dispatch").length;
+}
+
+const x = np.zeros([64, 32]);
+const w = np.zeros([32, 32]);
+const b = np.zeros([32]);
+
+describe("kernels per call", () => {
+  const cases: readonly [name: string, most: number, fn: (...args: never[]) => unknown, args: readonly unknown[]][] = [
+    [
+      "an elementwise chain of 10",
+      1,
+      (v: NDArray) => {
+        let y = v;
+        for (let i = 0; i < 5; i++) y = np.sin(np.add(y, i + 0.5));
+        return y;
+      },
+      [x],
+    ],
+    ["gelu(x @ w + b)", 1, (v: NDArray, m: NDArray, c: NDArray) => gelu(np.add(np.matmul(v, m), c)), [x, w, b]],
+    ["softmax of rows", 2, (v: NDArray) => softmax(v), [x]],
+    ["a sum of squares", 2, (v: NDArray) => np.sum(np.square(v)), [np.zeros([1000, 100])]],
+    [
+      "an Adam update of one tensor",
+      1,
+      (p: NDArray, g: NDArray, state: ReturnType<ReturnType<typeof adam>["init"]>) => {
+        const { updates, state: next } = adam(0.001).update(g, state, p);
+        return [applyUpdates(p, updates), next];
+      },
+      [w, w, adam(0.001).init(w)],
+    ],
+    [
+      "the forward pass of a two-layer MLP",
+      3,
+      (v: NDArray, p: { w1: NDArray; b1: NDArray; w2: NDArray; b2: NDArray }) =>
+        np.add(np.matmul(np.tanh(np.add(np.matmul(v, p.w1), p.b1)), p.w2), p.b2),
+      [x, { w1: w, b1: b, w2: w, b2: b }],
+    ],
+  ];
+  for (const [name, most, fn, args] of cases) {
+    it(`${name}: at most ${most}`, () => {
+      for (const executable of executables(fn, ...args)) expect(dispatches(executable)).toBeLessThanOrEqual(most);
+    });
+  }
+
+  it("a chain of 60 tanh(x @ w) keeps at most 4 live intermediates", () => {
+    const chain = (v: NDArray, m: NDArray): NDArray => {
+      let y = v;
+      for (let i = 0; i < 60; i++) y = np.tanh(np.matmul(y, m));
+      return y;
+    };
+    const program = compiled(chain, x, w);
+    for (const profile of [baselineProfile, software]) {
+      const { plan } = planned(program.jaxpr, profile);
+      const bytes = 64 * 32 * 4;
+      expect(plan.buffers.filter((buffer) => buffer.role === "temp").length).toBeLessThanOrEqual(4);
+      expect(plan.peakBytes).toBeLessThanOrEqual(4 * bytes + bytes);
+      // Identical layers share one kernel.
+      expect(program.executable(profile).kernels.length).toBeLessThanOrEqual(2);
+    }
+  });
+});
