@@ -27,31 +27,40 @@ export function programs({ count = programCount, ...options }: Campaign = {}): P
   return Array.from({ length: count }, (_, i) => generate(firstSeed + i, options));
 }
 
+/** A property, also of what a device gives. */
+export type Trial = (program: Program) => string | null | Promise<string | null>;
+
+/** How many trials are under way at once: a device compiles for one while another's results are compared. */
+const abreast = 8;
+
 /** Throws for the first program that does not have the property. */
-export function holdsFor(list: readonly Program[], property: Property): void {
-  list.forEach((program, i) => {
-    const fault = attempt(property, program);
-    if (fault !== null) throw new Error(report(program, firstSeed + i, fault, property));
-  });
+export async function holdsFor(list: readonly Program[], property: Property | Trial): Promise<void> {
+  for (let start = 0; start < list.length; start += abreast) {
+    const some = list.slice(start, start + abreast);
+    const faults = await Promise.all(some.map((program) => attempt(property, program)));
+    for (const [i, fault] of faults.entries()) {
+      if (fault !== null) throw new Error(await report(some[i] as Program, firstSeed + start + i, fault, property));
+    }
+  }
 }
 
-function attempt(property: Property, program: Program): string | null {
+async function attempt(property: Trial, program: Program): Promise<string | null> {
   try {
-    return property(program);
+    return await property(program);
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error);
   }
 }
 
-function report(program: Program, seed: number, fault: string, property: Property): string {
-  const smallest = shrink(program, (candidate) => isSameKind(attempt(property, candidate), fault));
+async function report(program: Program, seed: number, fault: string, property: Trial): Promise<string> {
+  const smallest = await shrink(program, async (candidate) => isSameKind(await attempt(property, candidate), fault));
   return [
     `${program.name} fails; FAX_FUZZ_SEED=${seed} FAX_FUZZ_COUNT=1 runs it alone`,
     fault,
     "The smallest that fails:",
     printJaxpr(smallest.jaxpr),
     ...inputTexts(smallest),
-    attempt(property, smallest) ?? "",
+    (await attempt(property, smallest)) ?? "",
   ].join("\n");
 }
 

@@ -22,7 +22,12 @@ import { type Entry, type GenerateOptions, Growth } from "./growth.ts";
 import { clients, rules } from "./rules.ts";
 
 /** Few shapes, so that operands often fit, and kernels are shared. */
-const shapes: readonly Shape[] = [[], [3], [4], [2, 3], [3, 4], [3, 3], [2, 1, 3], [1], [4, 2]];
+const smallShapes: readonly Shape[] = [[], [3], [4], [2, 3], [3, 4], [3, 3], [2, 1, 3], [1], [4, 2]];
+/** Sizes that no tile divides, and some that every tile does. */
+const largeShapes: readonly Shape[] = [[65], [33, 20], [20, 33], [16, 64], [64, 16], [5, 130], [3, 7, 33], [300]];
+
+/** Programs whose kernels have more than one workgroup, tiles with rests, and reductions worth splitting. */
+export const large = { shapes: largeShapes, maxElements: 2 ** 13 };
 
 /** The program of a seed. */
 export function generate(seed: number, options: Partial<GenerateOptions> = {}): Program {
@@ -31,6 +36,8 @@ export function generate(seed: number, options: Partial<GenerateOptions> = {}): 
     equations: random.integer(3, 11),
     smooth: false,
     federated: random.chance(0.4),
+    shapes: smallShapes,
+    maxElements: 96,
     ...options,
   };
   const growth = new Growth(random, rules, full);
@@ -43,7 +50,7 @@ export function generate(seed: number, options: Partial<GenerateOptions> = {}): 
   return { name, jaxpr: growth.finish(chooseOutputs(growth)), draw };
 }
 
-function inputTypes(random: Random, { smooth, federated }: GenerateOptions): Aval[] {
+function inputTypes(random: Random, { smooth, federated, shapes }: GenerateOptions): Aval[] {
   const place = (): Placement => (federated && random.chance(0.6) ? placementOf(clients) : server);
   const dtype = (): DType =>
     smooth || random.chance(0.65) ? "f32" : random.pick(["i32", "i32", "u32", "bool", "f16", "f32"] as const);

@@ -21,6 +21,7 @@ import {
   primitiveOf,
   samePlacement,
   server,
+  type Shape,
   sizeOf,
   type Var,
 } from "@fax/compiler";
@@ -35,6 +36,9 @@ export interface GenerateOptions {
   readonly smooth: boolean;
   /** Whether values lie at groups. */
   readonly federated: boolean;
+  /** The types of inputs, and the most elements of a result. */
+  readonly shapes: readonly Shape[];
+  readonly maxElements: number;
 }
 
 /** One way to grow. */
@@ -105,7 +109,7 @@ export class Growth {
     }
     const uniform = primitive.kind === "elementwise" || primitive.kind === "array";
     const outputs = avals.map((aval) => freshVar({ ...(uniform ? atPlacement(aval, placement) : aval), weak: false }));
-    if (outputs.some(({ aval }) => sizeOf(aval.shape) * memberCount(aval.placement) > maxElements)) return null;
+    if (outputs.some(({ aval }) => sizeOf(aval.shape) * memberCount(aval.placement) > this.options.maxElements)) return null;
     const eqn: Eqn = { primitive: name, inputs: atoms, params, outputs, source: null };
     const known = evaluateKnown(
       eqn,
@@ -140,8 +144,6 @@ export class Growth {
     });
   }
 }
-
-const maxElements = 96;
 
 function knownScalar(dtype: DType, value: number): Known {
   const placed = { placement: server, members: [hostArrayOf(dtype, [], [value])] };

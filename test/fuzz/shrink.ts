@@ -23,19 +23,23 @@ import type { Program } from "../support/programs.ts";
 import { sameType } from "./growth.ts";
 
 /** The smallest program found that `fails`; at most `attempts` are tried. */
-export function shrink(program: Program, fails: (program: Program) => boolean, attempts = 600): Program {
+export async function shrink(
+  program: Program,
+  fails: (program: Program) => boolean | Promise<boolean>,
+  attempts = 600,
+): Promise<Program> {
   let smallest = program;
   let left = attempts;
   for (;;) {
-    const next = firstFailing(candidates(smallest));
+    const next = await firstFailing(candidates(smallest));
     if (next === null) return smallest;
     smallest = next;
   }
 
-  function firstFailing(list: Iterable<Program>): Program | null {
+  async function firstFailing(list: Iterable<Program>): Promise<Program | null> {
     for (const candidate of list) {
       if (left-- <= 0) return null;
-      if (fails(candidate)) return candidate;
+      if (await fails(candidate)) return candidate;
     }
     return null;
   }

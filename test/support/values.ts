@@ -23,8 +23,9 @@ import type { Random } from "./random.ts";
  */
 export function drawInput({ dtype, shape, from, to, values }: SampleInput, random: Random): HostArray {
   if (values !== undefined) return hostArrayOf(dtype, shape, values);
+  if (dtype === "bool") return hostArrayOf(dtype, shape, range(sizeOf(shape)).map(() => random.integer(0, 2)));
   const low = from ?? (isFloat(dtype) ? -1 : dtype === "i32" ? -9 : 0);
-  const high = to ?? (isFloat(dtype) ? 1 : dtype === "bool" ? 2 : 9);
+  const high = to ?? (isFloat(dtype) ? 1 : 9);
   return hostArrayOf(dtype, shape, spread(dtype, sizeOf(shape), low, high, random));
 }
 

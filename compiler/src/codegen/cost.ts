@@ -28,10 +28,16 @@ export function costOf(kernel: Kernel, profile: AdapterProfile): KernelCost {
   for (const stage of kernel.stages) {
     const times = rows * sizeOfAxes(stage.axes);
     if (stage.kind === "reduce") {
-      visit(stage.reductions.map(({ body }) => body), times);
+      visit(
+        stage.reductions.map(({ body }) => body),
+        times,
+      );
       flops += times * stage.reductions.length;
     } else {
-      visit(stage.stores.flatMap(({ index, value }) => [...index, value]), times);
+      visit(
+        stage.stores.flatMap(({ index, value }) => [...index, value]),
+        times,
+      );
       for (const { tensor } of stage.stores) written += times * storageBytes(tensor.dtype, profile);
     }
   }

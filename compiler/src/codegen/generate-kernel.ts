@@ -41,11 +41,19 @@ export function generateKernel(
   checkLimits(kernel, bindings, profile);
   const canonical = new Canonicalizer();
   const math = new MathLibrary();
-  const context: WriterContext = { canonical, math, profile, bindings, loops, usedCounters: new Set(), vectorBindings: new Set() };
+  const context: WriterContext = {
+    canonical,
+    math,
+    profile,
+    bindings,
+    loops,
+    usedCounters: new Set(),
+    vectorBindings: new Set(),
+  };
   const schedule = given ?? chooseSchedule(kernel, { canonical, profile, bindings });
   const body = writeBody(kernel, schedule, context);
   const counters = Math.max(0, ...[...context.usedCounters].map((counter) => loops.indexOf(counter) + 1));
-  const usesF16 = bindings.some(({ element }) => element === "f16") || body.main.includes("f16(");
+  const usesF16 = bindings.some(({ element }) => element === "f16") || /\bf16\b/.test(body.main);
   const source = [
     `// ${kernel.name}: ${describeSchedule(schedule)}`,
     ...schedule.reasons.map((reason) => `// ${reason}`),

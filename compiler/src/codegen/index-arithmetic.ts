@@ -57,7 +57,11 @@ export class Canonicalizer {
       case "binary":
         return this.binary(e.fn, rewrite(e.x), rewrite(e.y));
       case "select":
-        return this.select(rewrite(e.condition), () => rewrite(e.onTrue), () => rewrite(e.onFalse));
+        return this.select(
+          rewrite(e.condition),
+          () => rewrite(e.onTrue),
+          () => rewrite(e.onFalse),
+        );
       case "cast":
       case "bitcast":
         return this.intern({ ...e, x: rewrite(e.x) });
@@ -335,16 +339,13 @@ export class Canonicalizer {
   /** The canonical expression of a sum; its form is remembered, so `linearOf` takes it apart again. */
   fromLinear(given: LinearForm): Expr {
     const form = this.recombine(given);
-    const terms = [...form.terms].sort(
-      ([a, p], [b, q]) => Math.abs(q) - Math.abs(p) || this.idOf(a) - this.idOf(b),
-    );
+    const terms = [...form.terms].sort(([a, p], [b, q]) => Math.abs(q) - Math.abs(p) || this.idOf(a) - this.idOf(b));
     const only = terms[0];
     if (!only) return this.intern(constExpr(form.constant));
     if (terms.length === 1 && only[1] === 1 && form.constant === 0) return only[0];
     let result: Expr | null = null;
     for (const [atom, coefficient] of terms) {
-      const term =
-        coefficient === 1 ? atom : this.intern(rawBinary("mul", atom, this.intern(constExpr(coefficient))));
+      const term = coefficient === 1 ? atom : this.intern(rawBinary("mul", atom, this.intern(constExpr(coefficient))));
       result = result ? this.intern(rawBinary("add", result, term)) : term;
     }
     invariant(result, "a sum has terms");

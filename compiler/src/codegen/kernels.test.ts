@@ -3,10 +3,23 @@ import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
 import { FaxError } from "../diagnostics/index.ts";
 import { type AdapterProfile, baselineProfile, type Executable } from "../executable.ts";
 import type { FusedProgram, Kernel } from "../fuse/kernel.ts";
-import { sizeOf, stridesOf } from "../ir/shape.ts";
+import { sizeOf } from "../ir/shape.ts";
 import {
-  type Axis, axisExpr, binaryExpr, castExpr, constExpr, counterExpr, type Expr, loadExpr, newAxis, newCounter, newTensor,
-  type Reducer, selectExpr, type Tensor, unaryExpr,
+  type Axis,
+  axisExpr,
+  binaryExpr,
+  castExpr,
+  constExpr,
+  counterExpr,
+  type Expr,
+  loadExpr,
+  newAxis,
+  newCounter,
+  newTensor,
+  type Reducer,
+  selectExpr,
+  type Tensor,
+  unaryExpr,
 } from "../lower/expr.ts";
 import { generateExecutable } from "./assemble.ts";
 import { plainPlan, programOf, runExecutable, runKernels } from "./on-device.test-support.ts";
@@ -45,36 +58,62 @@ function elementwise(name: string, rows: readonly Axis[], stores: readonly (read
   };
 }
 
-function expectClose(actual: ArrayLike<number> | undefined, want: ArrayLike<number>, tolerance = 1e-5): void {
-  expect(actual?.length).toBe(want.length);
-  for (let i = 0; i < want.length; i++) {
-    const [a, b] = [actual?.[i] ?? Number.NaN, want[i] ?? 0];
-    if (!Object.is(a, b) && !(Math.abs(a - b) <= tolerance * Math.max(1, Math.abs(b)))) throw new Error(`element ${i}: ${a}, expected ${b}`);
+/** The first elements that are not close, with what they should be. */
+function mismatches(actual: ArrayLike<number> | undefined, want: ArrayLike<number>, tolerance = 1e-5): string[] {
+  if (actual?.length !== want.length) return [`${actual?.length} elements, expected ${want.length}`];
+  const wrong: string[] = [];
+  for (let i = 0; i < want.length && wrong.length < 5; i++) {
+    const [a, b] = [actual[i] ?? Number.NaN, want[i] ?? 0];
+    const close = Object.is(a, b) || Math.abs(a - b) <= tolerance * Math.max(1, Math.abs(b));
+    if (!close) wrong.push(`element ${i}: ${a}, expected ${b}`);
   }
+  return wrong;
 }
 
 describe.each(profiles)("elementwise kernels (%s)", (profile) => {
-  it.each([[[7]], [[8]], [[3, 5]], [[4, 6, 8]], [[1]], [[0, 4]]])("over %j, with a broadcast row and a second output", async (shape) => {
-    const [x, bias] = [newTensor("f32", shape), newTensor("f32", [shape[shape.length - 1] ?? 1])];
-    const [y, z] = [newTensor("f32", shape), newTensor("bool", shape)];
-    const rows = shape.map(newAxis);
-    const last = rows[rows.length - 1] as Axis;
-    const total = add(at(x, ...rows), at(bias, last));
-    const kernel = elementwise("add", rows, [[y, mul(total, total)], [z, binaryExpr("gt", total, f32(0))]]);
-    const [data, b] = [fill(sizeOf(shape)), fill(shape[shape.length - 1] ?? 1, 2)];
-    const { results } = await runKernels(device, [kernel], [[x, data], [bias, b]], [y, z], profileOf(profile));
-    const want = Array.from(data, (v, i) => v + (b[i % b.length] ?? 0));
-    expectClose(results[0], want.map((v) => v * v));
-    expect(Array.from(results[1] ?? [])).toEqual(want.map((v) => (v > 0 ? 1 : 0)));
-  });
+  it.each([[[7]], [[8]], [[3, 5]], [[4, 6, 8]], [[1]], [[0, 4]]])(
+    "over %j, with a broadcast row and a second output",
+    async (shape) => {
+      const [x, bias] = [newTensor("f32", shape), newTensor("f32", [shape[shape.length - 1] ?? 1])];
+      const [y, z] = [newTensor("f32", shape), newTensor("bool", shape)];
+      const rows = shape.map(newAxis);
+      const last = rows[rows.length - 1] as Axis;
+      const total = add(at(x, ...rows), at(bias, last));
+      const kernel = elementwise("add", rows, [
+        [y, mul(total, total)],
+        [z, binaryExpr("gt", total, f32(0))],
+      ]);
+      const [data, b] = [fill(sizeOf(shape)), fill(shape[shape.length - 1] ?? 1, 2)];
+      const { results } = await runKernels(
+        device,
+        [kernel],
+        [
+          [x, data],
+          [bias, b],
+        ],
+        [y, z],
+        profileOf(profile),
+      );
+      const want = Array.from(data, (v, i) => v + (b[i % b.length] ?? 0));
+      expect(
+        mismatches(
+          results[0],
+          want.map((v) => v * v),
+        ),
+      ).toEqual([]);
+      expect(Array.from(results[1] ?? [])).toEqual(want.map((v) => (v > 0 ? 1 : 0)));
+    },
+  );
 
   it("transposes, pads by a guarded load, reverses", async () => {
     const x = newTensor("f32", [3, 4]);
     const [i, j] = [newAxis(6), newAxis(4)];
     const [row, column] = [binaryExpr("sub", axisExpr(j), constExpr(1)), axisExpr(i)];
-    const inside = binaryExpr("and",
+    const inside = binaryExpr(
+      "and",
       binaryExpr("and", binaryExpr("ge", row, constExpr(0)), binaryExpr("lt", row, constExpr(3))),
-      binaryExpr("lt", column, constExpr(4)));
+      binaryExpr("lt", column, constExpr(4)),
+    );
     const reversed = binaryExpr("sub", constExpr(3), column);
     const y = newTensor("f32", [6, 4]);
     const kernel = elementwise("pad", [i, j], [[y, selectExpr(inside, loadExpr(x, [row, reversed]), f32(-1))]]);
@@ -92,7 +131,16 @@ describe.each(profiles)("elementwise kernels (%s)", (profile) => {
     const [i, j] = [newAxis(6), newAxis(4)];
     const kernel = elementwise("gather", [i, j], [[y, loadExpr(table, [at(labels, i), axisExpr(j)])]]);
     const [data, picks] = [fill(20), [4, 0, 2, 2, 1, 3]];
-    const { results } = await runKernels(device, [kernel], [[table, data], [labels, picks]], [y], profileOf(profile));
+    const { results } = await runKernels(
+      device,
+      [kernel],
+      [
+        [table, data],
+        [labels, picks],
+      ],
+      [y],
+      profileOf(profile),
+    );
     expect(Array.from(results[0] ?? [])).toEqual(picks.flatMap((p) => Array.from(data.slice(p * 4, p * 4 + 4))));
   });
 });
@@ -123,8 +171,16 @@ it("writes in place when input and output share a buffer", async () => {
   expect(executable.kernels.find(({ name }) => name === "square")?.bindings).toEqual([{ access: "read_write" }]);
   expect(executable.kernels.filter(({ name }) => name === "copy")).toHaveLength(1);
   const [result] = await runExecutable(device, executable, [fill(8)]);
-  expectClose(result, fill(8).map((v) => v * v));
+  expect(
+    mismatches(
+      result,
+      fill(8).map((v) => v * v),
+    ),
+  ).toEqual([]);
 });
+
+/** Kernels with workgroup memory take seconds to compile on a software adapter. */
+const fewer = { cpu: Number.POSITIVE_INFINITY, gpu: 3 };
 
 const reducers: Record<Reducer, (values: readonly number[]) => number> = {
   sum: (values) => values.reduce((a, b) => a + b, 0),
@@ -143,9 +199,8 @@ function extreme(values: readonly number[], better: (a: number, b: number) => bo
   return values.reduce((best, value, i) => (better(value, values[best] ?? 0) ? i : best), 0);
 }
 
-function reduceKernel(reducer: Reducer, x: Tensor, y: Tensor, rows: readonly Axis[], axes: readonly Axis[], load: Expr): Kernel {
+function reduceKernel(reducer: Reducer, y: Tensor, rows: readonly Axis[], axes: readonly Axis[], load: Expr): Kernel {
   const value: Expr = { op: "reduced", dtype: y.dtype, reduction: 0 };
-  void x;
   return {
     name: `reduce_${reducer}`,
     rows,
@@ -158,19 +213,38 @@ function reduceKernel(reducer: Reducer, x: Tensor, y: Tensor, rows: readonly Axi
 }
 
 describe.each(profiles)("reductions (%s)", (profile) => {
-  const shapes = [[40, 12], [3, 1001], [1, 20000], [5, 64], [2, 0], [9, 1]] as const;
-  it.each(shapes.flatMap(([r, c]) => Object.keys(reducers).map((name) => [name as Reducer, r, c] as const)))("%s of rows of [%i,%i]", async (reducer, r, c) => {
+  const shapes = [
+    [3, 1001],
+    [5, 64],
+    [2, 0],
+    [40, 12],
+    [1, 20000],
+    [9, 1],
+  ] as const;
+  it.each(
+    shapes
+      .slice(0, fewer[profile])
+      .flatMap(([r, c]) => Object.keys(reducers).map((name) => [name as Reducer, r, c] as const)),
+  )("%s of rows of [%i,%i]", async (reducer, r, c) => {
     if (c === 0 && reducer.startsWith("arg")) return;
     const integer = reducer === "and" || reducer === "or";
     const dtype = integer ? "i32" : "f32";
     const x = newTensor(dtype, [r, c]);
     const y = newTensor(reducer.startsWith("arg") ? "i32" : dtype, [r]);
     const [i, j] = [newAxis(r), newAxis(c)];
-    const data = integer ? Array.from({ length: r * c }, (_, n) => (n * 2654435761) | 0 | (reducer === "and" ? 5 : 0)) : fill(r * c);
+    const data = integer
+      ? Array.from({ length: r * c }, (_, n) => (n * 2654435761) | 0 | (reducer === "and" ? 5 : 0))
+      : fill(r * c);
     const values = reducer === "prod" ? Array.from(data, (v) => 1 + v / 1e4) : data;
-    const { results } = await runKernels(device, [reduceKernel(reducer, x, y, [i], [j], at(x, i, j))], [[x, values]], [y], profileOf(profile));
+    const { results } = await runKernels(
+      device,
+      [reduceKernel(reducer, y, [i], [j], at(x, i, j))],
+      [[x, values]],
+      [y],
+      profileOf(profile),
+    );
     const rows = Array.from({ length: r }, (_, n) => Array.from(Float64Array.from(values).slice(n * c, n * c + c)));
-    expectClose(results[0], rows.map(reducers[reducer]), 1e-4);
+    expect(mismatches(results[0], rows.map(reducers[reducer]), 1e-4)).toEqual([]);
   });
 
   it("over leading axes, over two axes of which one is transposed, and NaN wins", async () => {
@@ -180,13 +254,25 @@ describe.each(profiles)("reductions (%s)", (profile) => {
     data[77] = Number.NaN;
     const columns = newTensor("f32", [8]);
     const middle = newTensor("f32", [5]);
-    const { results } = await runKernels(device, [
-      reduceKernel("sum", x, columns, [c], [a, b], at(x, a, b, c)),
-      reduceKernel("max", x, middle, [b], [c, a], at(x, a, b, c)),
-    ], [[x, data]], [columns, middle], profileOf(profile));
-    const sums = Array.from({ length: 8 }, (_, n) => Array.from(data).filter((_, p) => p % 8 === n).reduce((s, v) => s + v, 0));
+    const { results } = await runKernels(
+      device,
+      [
+        reduceKernel("sum", columns, [c], [a, b], at(x, a, b, c)),
+        reduceKernel("max", middle, [b], [c, a], at(x, a, b, c)),
+      ],
+      [[x, data]],
+      [columns, middle],
+      profileOf(profile),
+    );
+    const sums = Array.from({ length: 8 }, (_, n) =>
+      Array.from(data)
+        .filter((_, p) => p % 8 === n)
+        .reduce((s, v) => s + v, 0),
+    );
     expect(Array.from(results[0] ?? [], (v) => Number.isNaN(v))).toEqual(sums.map(Number.isNaN));
-    const maxima = Array.from({ length: 5 }, (_, n) => Math.max(...Array.from(data).filter((_, p) => Math.floor(p / 8) % 5 === n)));
+    const maxima = Array.from({ length: 5 }, (_, n) =>
+      Math.max(...Array.from(data).filter((_, p) => Math.floor(p / 8) % 5 === n)),
+    );
     expect(Array.from(results[1] ?? [])).toEqual(maxima);
   });
 
@@ -200,7 +286,13 @@ describe.each(profiles)("reductions (%s)", (profile) => {
     data[600 + 19] = Number.NaN;
     data.fill(-Infinity, 900);
     const y = newTensor("i32", [4]);
-    const { results } = await runKernels(device, [reduceKernel("argmax", x, y, [i], [j, k], at(x, i, j, k))], [[x, data]], [y], profileOf(profile));
+    const { results } = await runKernels(
+      device,
+      [reduceKernel("argmax", y, [i], [j, k], at(x, i, j, k))],
+      [[x, data]],
+      [y],
+      profileOf(profile),
+    );
     expect(Array.from(results[0] ?? [])).toEqual([0, 250, 19, 0]);
   });
 });
@@ -217,13 +309,26 @@ function softmax(x: Tensor, y: Tensor): Kernel {
     stages: [
       { kind: "reduce", axes: [j], reductions: [{ id: 0, reducer: "max", body: at(x, i, j) }] },
       { kind: "reduce", axes: [k], reductions: [{ id: 1, reducer: "sum", body: shifted(k) }] },
-      { kind: "store", axes: [l], stores: [{ tensor: y, index: [axisExpr(i), axisExpr(l)], value: binaryExpr("div", shifted(l), sum) }] },
+      {
+        kind: "store",
+        axes: [l],
+        stores: [{ tensor: y, index: [axisExpr(i), axisExpr(l)], value: binaryExpr("div", shifted(l), sum) }],
+      },
     ],
     reasons: [],
   };
 }
 
-it.each(profiles.flatMap((p) => [[p, 40, 12], [p, 7, 1000], [p, 3, 10001]] as const))("softmax of rows (%s) [%i,%i]", async (profile, r, c) => {
+it.each(
+  profiles.flatMap(
+    (p) =>
+      [
+        [p, 40, 12],
+        [p, 7, 1000],
+        [p, 3, 10001],
+      ] as const,
+  ),
+)("softmax of rows (%s) [%i,%i]", async (profile, r, c) => {
   const [x, y] = [newTensor("f32", [r, c]), newTensor("f32", [r, c])];
   const data = fill(r * c);
   const { results } = await runKernels(device, [softmax(x, y)], [[x, data]], [y], profileOf(profile));
@@ -233,7 +338,7 @@ it.each(profiles.flatMap((p) => [[p, 40, 12], [p, 7, 1000], [p, 3, 10001]] as co
     const sum = row.reduce((a, b) => a + b, 0);
     want.push(...row.map((v) => v / sum));
   }
-  expectClose(results[0], want, 1e-6);
+  expect(mismatches(results[0], want, 1e-6)).toEqual([]);
 });
 
 type Layout = "mk" | "km";
@@ -253,14 +358,27 @@ function matmul(batch: number, m: number, n: number, k: number, [left, right]: r
     rows: [b, i, j],
     stages: [
       { kind: "reduce", axes: [l], reductions: [{ id: 0, reducer: "sum", body: mul(xs, ys) }] },
-      { kind: "store", axes: [], stores: [{ tensor: out, index: [axisExpr(b), axisExpr(i), axisExpr(j)], value: add(sum, at(bias, j)) }] },
+      {
+        kind: "store",
+        axes: [],
+        stores: [{ tensor: out, index: [axisExpr(b), axisExpr(i), axisExpr(j)], value: add(sum, at(bias, j)) }],
+      },
     ],
     reasons: [],
   };
   return { x, y, bias, out, kernel };
 }
 
-function matmulExact(batch: number, m: number, n: number, k: number, layouts: readonly [Layout, Layout], x: Float32Array, y: Float32Array, bias: Float32Array): number[] {
+function matmulExact(
+  batch: number,
+  m: number,
+  n: number,
+  k: number,
+  layouts: readonly [Layout, Layout],
+  x: Float32Array,
+  y: Float32Array,
+  bias: Float32Array,
+): number[] {
   const index = (layout: Layout, b: number, rows: number, row: number, inner: number): number =>
     layout === "mk" ? (b * rows + row) * k + inner : (b * k + inner) * rows + row;
   const out: number[] = [];
@@ -268,7 +386,8 @@ function matmulExact(batch: number, m: number, n: number, k: number, layouts: re
     for (let i = 0; i < m; i++) {
       for (let j = 0; j < n; j++) {
         let sum = bias[j] ?? 0;
-        for (let l = 0; l < k; l++) sum += (x[index(layouts[0], b, m, i, l)] ?? 0) * (y[index(layouts[1], b, n, j, l)] ?? 0);
+        for (let l = 0; l < k; l++)
+          sum += (x[index(layouts[0], b, m, i, l)] ?? 0) * (y[index(layouts[1], b, n, j, l)] ?? 0);
         out.push(sum);
       }
     }
@@ -276,16 +395,43 @@ function matmulExact(batch: number, m: number, n: number, k: number, layouts: re
   return out;
 }
 
-const layouts = [["mk", "km"], ["km", "km"], ["mk", "mk"], ["km", "mk"]] as const;
-const sizes = [[1, 16, 16, 16], [1, 17, 19, 23], [3, 12, 20, 8], [1, 5, 130, 64], [2, 70, 66, 33], [1, 128, 4, 4], [1, 1, 9, 7], [1, 64, 64, 1]] as const;
+const layouts = [
+  ["mk", "km"],
+  ["km", "km"],
+  ["mk", "mk"],
+  ["km", "mk"],
+] as const;
+const sizes = [
+  [1, 17, 19, 23],
+  [3, 12, 20, 8],
+  [2, 70, 66, 33],
+  [1, 16, 16, 16],
+  [1, 5, 130, 64],
+  [1, 128, 4, 4],
+  [1, 1, 9, 7],
+  [1, 64, 64, 1],
+] as const;
 
 describe.each(profiles)("matrix products (%s)", (profile) => {
-  it.each(sizes.flatMap((size) => layouts.map((layout) => [...size, ...layout] as const)))("[%i] %i × %i × %i, %s %s", async (batch, m, n, k, left, right) => {
-    const { x, y, bias, out, kernel } = matmul(batch, m, n, k, [left, right]);
-    const data = [fill(batch * m * k), fill(batch * n * k, 3), fill(n, 5)] as const;
-    const { results } = await runKernels(device, [kernel], [[x, data[0]], [y, data[1]], [bias, data[2]]], [out], profileOf(profile));
-    expectClose(results[0], matmulExact(batch, m, n, k, [left, right], ...data), 1e-4);
-  });
+  it.each(sizes.slice(0, fewer[profile]).flatMap((size) => layouts.map((layout) => [...size, ...layout] as const)))(
+    "[%i] %i × %i × %i, %s %s",
+    async (batch, m, n, k, left, right) => {
+      const { x, y, bias, out, kernel } = matmul(batch, m, n, k, [left, right]);
+      const data = [fill(batch * m * k), fill(batch * n * k, 3), fill(n, 5)] as const;
+      const { results } = await runKernels(
+        device,
+        [kernel],
+        [
+          [x, data[0]],
+          [y, data[1]],
+          [bias, data[2]],
+        ],
+        [out],
+        profileOf(profile),
+      );
+      expect(mismatches(results[0], matmulExact(batch, m, n, k, [left, right], ...data), 1e-4)).toEqual([]);
+    },
+  );
 
   it("with rows and summed axes made of several axes, a fused prologue and f16 operands", async () => {
     const [x, y, out] = [newTensor("f16", [2, 3, 4, 5]), newTensor("f16", [4, 5, 8]), newTensor("f16", [2, 3, 8])];
@@ -296,15 +442,28 @@ describe.each(profiles)("matrix products (%s)", (profile) => {
       name: "dot_general",
       rows: [a, b, n],
       stages: [
-        { kind: "reduce", axes: [c, d], reductions: [{ id: 0, reducer: "sum", body: mul(left, castExpr(at(y, c, d, n), "f32")) }] },
+        {
+          kind: "reduce",
+          axes: [c, d],
+          reductions: [{ id: 0, reducer: "sum", body: mul(left, castExpr(at(y, c, d, n), "f32")) }],
+        },
         { kind: "store", axes: [], stores: [{ tensor: out, index: [a, b, n].map(axisExpr), value: sum }] },
       ],
       reasons: [],
     };
     const [p, q] = [fill(120), fill(160, 2)];
-    const { results } = await runKernels(device, [kernel], [[x, p], [y, q]], [out], profileOf(profile));
+    const { results } = await runKernels(
+      device,
+      [kernel],
+      [
+        [x, p],
+        [y, q],
+      ],
+      [out],
+      profileOf(profile),
+    );
     const want = matmulExact(1, 6, 8, 20, ["mk", "km"], p.map(Math.abs), q, new Float32Array(8));
-    expectClose(results[0], want, 1e-3);
+    expect(mismatches(results[0], want, 1e-3)).toEqual([]);
   });
 });
 
@@ -325,29 +484,42 @@ describe("loops", () => {
           kind: "loop",
           counter: outer,
           carries: [{ init: x, input, result, final: y }],
-          body: [{ kind: "loop", counter: inner, carries: [{ init: input, input, result, final: result }], body: [{ kind: "kernel", kernel }] }],
+          stacked: [],
+          body: [
+            {
+              kind: "loop",
+              counter: inner,
+              carries: [{ init: input, input, result, final: result }],
+              stacked: [],
+              body: [{ kind: "kernel", kernel }],
+            },
+          ],
         },
       ],
     };
-    const executable = generateExecutable(program, {
-      buffers: [
-        { bytes: 16, role: "input", label: "x" },
-        { bytes: 16, role: "output", label: "y" },
-        { bytes: 16, role: "temp", label: "other" },
-      ],
-      assignment: new Map<number, number | { even: number; odd: number }>([
-        [x.id, 0],
-        [y.id, 1],
-        [input.id, { even: 1, odd: 2 }],
-        [result.id, { even: 2, odd: 1 }],
-      ]),
-      loops: new Map([
-        [outer.id, { before: [{ from: 0, to: 1, bytes: 16 }], after: [] }],
-        [inner.id, { before: [], after: [] }],
-      ]),
-      peakBytes: 32,
-      reasons: [],
-    }, device.profile);
+    const executable = generateExecutable(
+      program,
+      {
+        buffers: [
+          { bytes: 16, role: "input", label: "x" },
+          { bytes: 16, role: "output", label: "y" },
+          { bytes: 16, role: "temp", label: "other" },
+        ],
+        assignment: new Map<number, number | { even: number; odd: number }>([
+          [x.id, 0],
+          [y.id, 1],
+          [input.id, { even: 1, odd: 2 }],
+          [result.id, { even: 2, odd: 1 }],
+        ]),
+        loops: new Map([
+          [outer.id, { before: [{ from: 0, to: 1, bytes: 16 }], after: [] }],
+          [inner.id, { before: [], after: [] }],
+        ]),
+        peakBytes: 32,
+        reasons: [],
+      },
+      device.profile,
+    );
     expect(executable.kernels[0]?.counters).toBe(2);
     const [result4] = await runExecutable(device, executable, [[1, 2, 3, 4]]);
     const total = 4 * (0 + 10 + 20) + 3 * 6;
@@ -355,7 +527,12 @@ describe("loops", () => {
   });
 });
 
-function generate(kernel: Kernel, inputs: readonly Tensor[], outputs: readonly Tensor[], profile: AdapterProfile): Executable {
+function generate(
+  kernel: Kernel,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  profile: AdapterProfile,
+): Executable {
   const program = programOf([kernel], inputs, outputs);
   return generateExecutable(program, plainPlan(program, [kernel], profile), profile);
 }
@@ -380,7 +557,7 @@ describe("the text", () => {
         let position = group.x * 256u + local;
         if (position >= 12u) { return; }
         let row = i32(position);
-        let t0 = b0[((row % 2) * 6 + (row / 2))];
+        let t0 = b0[(row % 2) * 6 + (row / 2)];
         b1[row] = fax_exp(t0);
       }
       "
@@ -411,8 +588,4 @@ it("refuses an array beyond the binding limit by name", () => {
   const attempt = (): Executable => generate(kernel, [x], [y], baselineProfile);
   expect(attempt).toThrow(FaxError);
   expect(attempt).toThrow(/FAX2003 neg: the array f32\[40000000\] .*maxStorageBufferBindingSize/);
-});
-
-it("knows row-major strides", () => {
-  expect(stridesOf([2, 3, 4])).toEqual([12, 4, 1]);
 });

@@ -4,7 +4,18 @@ import type { Kernel } from "../fuse/kernel.ts";
 import type { DType } from "../ir/dtype.ts";
 import { roundToF16 } from "../ir/host-array.ts";
 import {
-  axisExpr, type BinaryFn, binaryExpr, castExpr, comparisons, constExpr, type Expr, loadExpr, newAxis, newTensor, type UnaryFn, unaryExpr,
+  axisExpr,
+  type BinaryFn,
+  binaryExpr,
+  castExpr,
+  comparisons,
+  constExpr,
+  type Expr,
+  loadExpr,
+  newAxis,
+  newTensor,
+  type UnaryFn,
+  unaryExpr,
 } from "../lower/expr.ts";
 import { runKernels } from "./on-device.test-support.ts";
 
@@ -20,7 +31,11 @@ const nan = Number.NaN;
 const inf = Number.POSITIVE_INFINITY;
 
 /** Runs `body` over every element of the arrays. */
-async function map(dtypes: readonly DType[], arrays: readonly ArrayLike<number>[], body: (xs: Expr[]) => Expr): Promise<ArrayLike<number>> {
+async function map(
+  dtypes: readonly DType[],
+  arrays: readonly ArrayLike<number>[],
+  body: (xs: Expr[]) => Expr,
+): Promise<ArrayLike<number>> {
   const size = arrays[0]?.length ?? 0;
   const axis = newAxis(size);
   const inputs = dtypes.map((dtype) => newTensor(dtype, [size]));
@@ -32,7 +47,12 @@ async function map(dtypes: readonly DType[], arrays: readonly ArrayLike<number>[
     stages: [{ kind: "store", axes: [], stores: [{ tensor: output, index: [axisExpr(axis)], value }] }],
     reasons: [],
   };
-  const { results } = await runKernels(device, [kernel], inputs.map((tensor, i) => [tensor, arrays[i] ?? []] as const), [output]);
+  const { results } = await runKernels(
+    device,
+    [kernel],
+    inputs.map((tensor, i) => [tensor, arrays[i] ?? []] as const),
+    [output],
+  );
   return results[0] ?? [];
 }
 
@@ -40,7 +60,11 @@ function ulpOf(value: number): number {
   return 2 ** (Math.max(Math.floor(Math.log2(Math.abs(value))), -126) - 23);
 }
 
-function worstUlp(actual: ArrayLike<number>, xs: ArrayLike<number>, exact: (x: number) => number): { ulps: number; at: number } {
+function worstUlp(
+  actual: ArrayLike<number>,
+  xs: ArrayLike<number>,
+  exact: (x: number) => number,
+): { ulps: number; at: number } {
   let worst = { ulps: 0, at: 0 };
   for (let i = 0; i < xs.length; i++) {
     const x = xs[i] ?? 0;
@@ -111,7 +135,33 @@ describe("accuracy", () => {
   });
 });
 
-const edges = [0, -0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 2, -2, 3, -3, 88, -88, 1e5, -1e5, 3e38, -3e38, 16777216, 1e-30, -1e-30, inf, -inf, nan];
+const edges = [
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  -0.5,
+  1.5,
+  2.5,
+  -2.5,
+  2,
+  -2,
+  3,
+  -3,
+  88,
+  -88,
+  1e5,
+  -1e5,
+  3e38,
+  -3e38,
+  16777216,
+  1e-30,
+  -1e-30,
+  inf,
+  -inf,
+  nan,
+];
 
 const exactUnary: Record<UnaryFn, (x: number) => number> = {
   neg: (x) => -x,
@@ -156,7 +206,10 @@ const width4 = (xs: readonly number[]): number[] => [...xs, ...Array<number>((4 
 const odd = (xs: readonly number[]): number[] => (xs.length % 4 === 0 ? [...xs, 1] : [...xs]);
 
 describe("NaN, infinities and zeros", () => {
-  for (const [form, shape] of [["scalar", odd], ["vec4", width4]] as const) {
+  for (const [form, shape] of [
+    ["scalar", odd],
+    ["vec4", width4],
+  ] as const) {
     for (const [fn, exact] of Object.entries(exactUnary)) {
       if (fn === "not") continue;
       it(`${fn} (${form})`, async () => {
@@ -174,7 +227,9 @@ describe("NaN, infinities and zeros", () => {
         const pairs = edges.flatMap((x) => edges.map((y) => [Math.fround(x), Math.fround(y)] as const));
         const xs = shape(pairs.map(([x]) => x));
         const ys = shape(pairs.map(([, y]) => y));
-        const actual = await map(["f32", "f32"], [xs, ys], ([x, y]) => binaryExpr(fn as BinaryFn, x as Expr, y as Expr));
+        const actual = await map(["f32", "f32"], [xs, ys], ([x, y]) =>
+          binaryExpr(fn as BinaryFn, x as Expr, y as Expr),
+        );
         const wrong = xs.flatMap((x, i) => {
           const want = exact(x, ys[i] ?? 0);
           const zeros = (fn === "max" || fn === "min") && want === 0;
@@ -185,7 +240,14 @@ describe("NaN, infinities and zeros", () => {
     }
   }
   it("of one operand twice", async () => {
-    for (const [fn, want] of [["eq", 0], ["ne", 1], ["le", 0], ["ge", 0], ["lt", 0], ["gt", 0]] as const) {
+    for (const [fn, want] of [
+      ["eq", 0],
+      ["ne", 1],
+      ["le", 0],
+      ["ge", 0],
+      ["lt", 0],
+      ["gt", 0],
+    ] as const) {
       const actual = await map(["f32"], [[nan]], ([x]) => binaryExpr(fn, x as Expr, x as Expr));
       expect([fn, actual[0]]).toEqual([fn, want]);
     }
@@ -255,14 +317,21 @@ describe("integers", () => {
     shift_right_logical: (x, y) => (y > 31 ? 0 : x >>> y),
     shift_right_arithmetic: (x, y) => (x >> Math.min(31, y)) >>> 0,
   };
-  for (const [dtype, table, view] of [["i32", i32, (x: number) => x | 0], ["u32", u32, (x: number) => x >>> 0]] as const) {
+  for (const [dtype, table, view] of [
+    ["i32", i32, (x: number) => x | 0],
+    ["u32", u32, (x: number) => x >>> 0],
+  ] as const) {
     for (const [fn, exact] of Object.entries(table)) {
       it(`${dtype} ${fn}`, async () => {
         const pairs = integers.flatMap((x) => integers.map((y) => [view(x), view(y)] as const));
         const xs = width4(pairs.map(([x]) => x));
         const ys = width4(pairs.map(([, y]) => y));
-        const actual = await map([dtype, dtype], [xs, ys], ([x, y]) => binaryExpr(fn as BinaryFn, x as Expr, y as Expr));
-        expect(xs.flatMap((x, i) => (actual[i] === exact(x, ys[i] ?? 0) ? [] : [{ x, y: ys[i], got: actual[i] }]))).toEqual([]);
+        const actual = await map([dtype, dtype], [xs, ys], ([x, y]) =>
+          binaryExpr(fn as BinaryFn, x as Expr, y as Expr),
+        );
+        expect(
+          xs.flatMap((x, i) => (actual[i] === exact(x, ys[i] ?? 0) ? [] : [{ x, y: ys[i], got: actual[i] }])),
+        ).toEqual([]);
       });
     }
     it(`${dtype} neg, abs, sign, not`, async () => {
@@ -280,15 +349,40 @@ describe("integers", () => {
     });
   }
   it("integer powers", async () => {
-    const actual = await map(["i32", "i32"], [[2, -3, 1, -1, 5, 0], [10, 3, -2, -3, -1, 0]], ([x, y]) => binaryExpr("pow", x as Expr, y as Expr));
+    const actual = await map(
+      ["i32", "i32"],
+      [
+        [2, -3, 1, -1, 5, 0],
+        [10, 3, -2, -3, -1, 0],
+      ],
+      ([x, y]) => binaryExpr("pow", x as Expr, y as Expr),
+    );
     expect(Array.from(actual)).toEqual([1024, -27, 1, -1, 0, 1]);
   });
 });
 
 describe("conversions", () => {
-  const floats = [0, -0, 1.9, -1.9, 2147483520, 2147483648, -2147483648, -3e9, 3e9, 4294967040, 4294967296, 1e20, inf, -inf, nan, 0.5];
+  const floats = [
+    0,
+    -0,
+    1.9,
+    -1.9,
+    2147483520,
+    2147483648,
+    -2147483648,
+    -3e9,
+    3e9,
+    4294967040,
+    4294967296,
+    1e20,
+    inf,
+    -inf,
+    nan,
+    0.5,
+  ];
   it("saturate towards zero, NaN to 0", async () => {
-    const clamp = (low: number, high: number) => (x: number) => (Number.isNaN(x) ? 0 : Math.min(high, Math.max(low, Math.trunc(x))) + 0);
+    const clamp = (low: number, high: number) => (x: number) =>
+      Number.isNaN(x) ? 0 : Math.min(high, Math.max(low, Math.trunc(x))) + 0;
     const xs = Array.from(Float32Array.from(floats));
     const i32 = await map(["f32"], [xs], ([x]) => castExpr(x as Expr, "i32"));
     expect(Array.from(i32)).toEqual(xs.map(clamp(-2147483648, 2147483647)));
@@ -305,18 +399,53 @@ describe("conversions", () => {
     expect(Array.from(bits)).toEqual(xs.map((x) => x >>> 0));
   });
   it("f16 is rounded to the nearest even after each operation", async () => {
-    const xs = [0, -0, 1, 1 / 3, 2049, 2051, 65504, 65519, 65520, 1e-7, 5.96e-8, 2.98e-8, 3e-8, 6.1e-5, 1e-20, inf, -inf, nan, 1.0009765625, 1.00048828125];
+    const xs = [
+      0,
+      -0,
+      1,
+      1 / 3,
+      2049,
+      2051,
+      65504,
+      65519,
+      65520,
+      1e-7,
+      5.96e-8,
+      2.98e-8,
+      3e-8,
+      6.1e-5,
+      1e-20,
+      inf,
+      -inf,
+      nan,
+      1.0009765625,
+      1.00048828125,
+    ];
     const down = await map(["f32"], [xs], ([x]) => castExpr(x as Expr, "f16"));
     expect(Array.from(down)).toEqual(xs.map((x) => roundToF16(Math.fround(x))));
     const ys = xs.map(roundToF16);
-    const sums = await map(["f16", "f16"], [ys, ys.map(() => roundToF16(0.1))], ([x, y]) => binaryExpr("mul", x as Expr, y as Expr));
+    const sums = await map(["f16", "f16"], [ys, ys.map(() => roundToF16(0.1))], ([x, y]) =>
+      binaryExpr("mul", x as Expr, y as Expr),
+    );
     expect(Array.from(sums)).toEqual(ys.map((x) => roundToF16(x * roundToF16(0.1))));
   });
   it("bools", async () => {
-    const [xs, ys] = [[0, 0, 1, 1], [0, 1, 0, 1]];
-    const table = { and: [0, 0, 0, 1], or: [0, 1, 1, 1], xor: [0, 1, 1, 0], eq: [1, 0, 0, 1], lt: [0, 1, 0, 0], ge: [1, 0, 1, 1] };
+    const [xs, ys] = [
+      [0, 0, 1, 1],
+      [0, 1, 0, 1],
+    ];
+    const table = {
+      and: [0, 0, 0, 1],
+      or: [0, 1, 1, 1],
+      xor: [0, 1, 1, 0],
+      eq: [1, 0, 0, 1],
+      lt: [0, 1, 0, 0],
+      ge: [1, 0, 1, 1],
+    };
     for (const [fn, want] of Object.entries(table)) {
-      const actual = await map(["bool", "bool"], [xs, ys], ([x, y]) => binaryExpr(fn as BinaryFn, x as Expr, y as Expr));
+      const actual = await map(["bool", "bool"], [xs, ys], ([x, y]) =>
+        binaryExpr(fn as BinaryFn, x as Expr, y as Expr),
+      );
       expect([fn, Array.from(actual)]).toEqual([fn, want]);
     }
     const not = await map(["bool"], [xs], ([x]) => unaryExpr("not", x as Expr));

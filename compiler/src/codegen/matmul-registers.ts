@@ -2,7 +2,14 @@
 import type { Kernel } from "../fuse/kernel.ts";
 import { type Axis, constExpr, type Expr, newAxis } from "../lower/expr.ts";
 import type { Contraction } from "./contraction.ts";
-import { chooseVectorBindings, gridOf, groupIndex, type KernelBody, writeIndex, type WriterContext } from "./kernel-body.ts";
+import {
+  chooseVectorBindings,
+  gridOf,
+  groupIndex,
+  type KernelBody,
+  writeIndex,
+  type WriterContext,
+} from "./kernel-body.ts";
 import { planEpilogue, writeEpilogue } from "./matmul-epilogue.ts";
 import { orderFactors, type RegisterSchedule } from "./matmul-schedule.ts";
 import { axisOf, sizeOfAxes, unravel } from "./space.ts";
@@ -96,5 +103,10 @@ export function writeRegisterMatmul(
     const guards = [m % rowTile ? `${r} < ${m}` : "", columns % columnTile ? `${c} < ${columns}` : ""].filter(Boolean);
     writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
   }
-  return { declarations: [writeEpilogue(epilogue, context)], main: writer.root.render("  "), workgroupSize, workgroups };
+  return {
+    declarations: [writeEpilogue(epilogue, context)],
+    main: writer.root.render("  "),
+    workgroupSize,
+    workgroups,
+  };
 }

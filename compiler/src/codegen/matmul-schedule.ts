@@ -64,7 +64,11 @@ export function orderFactors(c: Contraction, swapped: boolean): Ordered {
 }
 
 /** Null if the product is too thin for tiles. */
-export function chooseMatmul(kernel: Kernel, contraction: Contraction, context: SchedulingContext): MatmulSchedule | null {
+export function chooseMatmul(
+  kernel: Kernel,
+  contraction: Contraction,
+  context: SchedulingContext,
+): MatmulSchedule | null {
   const { leftRows, rightRows, inner, batch } = contraction;
   const sizes: Sizes = {
     m: sizeOfAxes(leftRows),
@@ -74,13 +78,17 @@ export function chooseMatmul(kernel: Kernel, contraction: Contraction, context: 
   };
   if (sizes.m < 4 || sizes.n < 4 || sizes.k < 4) return null;
   const along = contiguity(kernel, contraction, context);
-  return context.profile.class === "cpu" ? chooseRegisters(sizes, along) : chooseWorkgroup(sizes, along, context.profile);
+  return context.profile.class === "cpu"
+    ? chooseRegisters(sizes, along)
+    : chooseWorkgroup(sizes, along, context.profile);
 }
 
 interface Contiguity {
   /** Whether vec4s of the left factor lie along its own rows, and along k; the same of the right. */
   readonly left: { readonly rows: boolean; readonly k: boolean };
   readonly right: { readonly rows: boolean; readonly k: boolean };
+  /** Whether what is stored lies along the left factor's rows, rather than along the right's. */
+  readonly storedAlongLeft: boolean;
 }
 
 function contiguity(kernel: Kernel, c: Contraction, context: SchedulingContext): Contiguity {
@@ -99,15 +107,27 @@ function contiguity(kernel: Kernel, c: Contraction, context: SchedulingContext):
   return {
     left: { rows: alongAxes(c.left, c.leftRows), k: alongAxes(c.left, c.inner) },
     right: { rows: alongAxes(c.right, c.rightRows), k: alongAxes(c.right, c.inner) },
+    storedAlongLeft: storedAlong(kernel, c.leftRows),
   };
+}
+
+/** Whether the last dimension of most stored tensors is one of the axes. */
+function storedAlong(kernel: Kernel, axes: readonly Axis[]): boolean {
+  const stores = kernel.stages.flatMap((stage) => (stage.kind === "store" ? stage.stores : []));
+  const along = stores.filter(({ index }) => {
+    const last = index.at(-1);
+    return last?.op === "axis" && axes.includes(last.axis);
+  });
+  return along.length * 2 > stores.length;
 }
 
 /**
  * Measured on SwiftShader: eight rows by four vec4s where the second factor is contiguous along its columns; else eight by
  * eight single results, twice as fast as vec4s along k with partial sums.
  */
-function chooseRegisters(sizes: Sizes, { left, right }: Contiguity): RegisterSchedule {
-  const swapped = !right.rows && left.rows;
+function chooseRegisters(sizes: Sizes, { left, right, storedAlongLeft }: Contiguity): RegisterSchedule {
+  // Where either factor may give the columns, the one along which results are stored does.
+  const swapped = left.rows && (!right.rows || storedAlongLeft);
   const [m, n] = swapped ? [sizes.n, sizes.m] : [sizes.m, sizes.n];
   const first = swapped ? right : left;
   const base = { kind: "matmul-registers", workgroupSize: 16, swapped, rowTile: tileFor(m, 8) } as const;
@@ -120,7 +140,9 @@ function chooseRegisters(sizes: Sizes, { left, right }: Contiguity): RegisterSch
     columnTile: tileFor(n / 4, 4),
     columnLanes: 4,
     rowLanes: first.rows && base.rowTile >= 4 ? 4 : 1,
-    reasons: [`the ${swapped ? "left" : "right"} factor is contiguous along the result's ${swapped ? "rows" : "columns"}`],
+    reasons: [
+      `the ${swapped ? "left" : "right"} factor is contiguous along the result's ${swapped ? "rows" : "columns"}`,
+    ],
   };
 }
 
@@ -142,15 +164,14 @@ function chooseWorkgroup(sizes: Sizes, { left, right }: Contiguity, profile: Ada
   ];
   const tilesOf = (t: { tileM: number; tileN: number }): number =>
     sizes.batch * Math.ceil(sizes.m / t.tileM) * Math.ceil(sizes.n / t.tileN);
-  const chosen =
-    candidates.find(
-      (t) =>
-        (t.tileM * t.tileN) / (t.threadM * t.threadN) <= maxComputeInvocationsPerWorkgroup &&
-        (t.tileM + t.tileN) * t.tileK * 4 <= maxComputeWorkgroupStorageSize &&
-        sizes.m > t.tileM / 2 &&
-        sizes.n > t.tileN / 2 &&
-        tilesOf(t) >= 64,
-    ) ?? { tileM: 32, tileN: 32, tileK: 16, threadM: 4, threadN: 4 };
+  const chosen = candidates.find(
+    (t) =>
+      (t.tileM * t.tileN) / (t.threadM * t.threadN) <= maxComputeInvocationsPerWorkgroup &&
+      (t.tileM + t.tileN) * t.tileK * 4 <= maxComputeWorkgroupStorageSize &&
+      sizes.m > t.tileM / 2 &&
+      sizes.n > t.tileN / 2 &&
+      tilesOf(t) >= 64,
+  ) ?? { tileM: 32, tileN: 32, tileK: 16, threadM: 4, threadN: 4 };
   return {
     kind: "matmul-workgroup",
     swapped: false,

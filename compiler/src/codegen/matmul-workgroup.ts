@@ -35,7 +35,9 @@ export function writeWorkgroupMatmul(
   const inner = unravel(contraction.inner, axisOf(kAxis, canonical), canonical);
   const batchParts = unravel(contraction.batch, batch, canonical);
   const rewrite = (factor: Expr, axes: readonly Axis[], along: Axis): Expr =>
-    canonical.rewriter(new Map([...batchParts, ...unravel(axes, axisOf(along, canonical), canonical), ...inner]))(factor);
+    canonical.rewriter(new Map([...batchParts, ...unravel(axes, axisOf(along, canonical), canonical), ...inner]))(
+      factor,
+    );
   const factors = [
     { expr: rewrite(first, mAxes, mAxis), axis: mAxis, size: m, tile: tileM, name: "first", alongK: firstAlongK },
     { expr: rewrite(second, nAxes, nAxis), axis: nAxis, size: n, tile: tileN, name: "second", alongK: secondAlongK },

@@ -45,7 +45,11 @@ export function plainPlan(
   return { buffers, assignment, loops: new Map(), peakBytes: 0, reasons: [] };
 }
 
-export function programOf(kernels: readonly Kernel[], inputs: readonly Tensor[], outputs: readonly Tensor[]): FusedProgram {
+export function programOf(
+  kernels: readonly Kernel[],
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+): FusedProgram {
   return { inputs, outputs, steps: kernels.map((kernel) => ({ kind: "kernel", kernel })) };
 }
 
@@ -57,9 +61,20 @@ export async function runKernels<Handle>(
   outputs: readonly Tensor[],
   profile: AdapterProfile = device.profile,
 ): Promise<{ executable: Executable; results: HostData[] }> {
-  const program = programOf(kernels, inputs.map(([tensor]) => tensor), outputs);
+  const program = programOf(
+    kernels,
+    inputs.map(([tensor]) => tensor),
+    outputs,
+  );
   const executable = generateExecutable(program, plainPlan(program, kernels, profile), profile);
-  return { executable, results: await runExecutable(device, executable, inputs.map(([, data]) => data)) };
+  return {
+    executable,
+    results: await runExecutable(
+      device,
+      executable,
+      inputs.map(([, data]) => data),
+    ),
+  };
 }
 
 export async function runExecutable<Handle>(
@@ -67,7 +82,9 @@ export async function runExecutable<Handle>(
   executable: Executable,
   data: readonly ArrayLike<number>[],
 ): Promise<HostData[]> {
-  const handles = executable.inputs.map(({ dtype, shape }, i) => device.upload(hostArray(dtype, shape, typed(dtype, data[i] ?? []))));
+  const handles = executable.inputs.map(({ dtype, shape }, i) =>
+    device.upload(hostArray(dtype, shape, typed(dtype, data[i] ?? []))),
+  );
   const results = device.execute(executable, handles);
   const read = await Promise.all(
     executable.outputs.map(({ dtype, shape }, i) => device.read(results[i] as Handle, dtype, sizeOf(shape))),

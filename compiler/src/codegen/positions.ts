@@ -7,10 +7,13 @@ import type { Canonicalizer } from "./index-arithmetic.ts";
 /** The position of an element in its row-major tensor. */
 export function flatPosition(tensor: Tensor, index: readonly Expr[], canonical: Canonicalizer): Expr {
   const strides = stridesOf(tensor.shape);
-  return index.reduce<Expr>((flat, position, dimension) => {
-    const stride = canonical.intern(constExpr(strides[dimension] ?? 1));
-    return canonical.binary("add", flat, canonical.binary("mul", position, stride));
-  }, canonical.intern(constExpr(0)));
+  return index.reduce<Expr>(
+    (flat, position, dimension) => {
+      const stride = canonical.intern(constExpr(strides[dimension] ?? 1));
+      return canonical.binary("add", flat, canonical.binary("mul", position, stride));
+    },
+    canonical.intern(constExpr(0)),
+  );
 }
 
 /** `flat / 4` if `flat` is four times something plus the lane. */
@@ -36,4 +39,3 @@ export function dependsOn(e: Expr, isIt: (axis: Axis) => boolean): boolean {
   if (e.op === "axis") return isIt(e.axis);
   return operandsOf(e).some((operand) => dependsOn(operand, isIt));
 }
-

@@ -7,11 +7,18 @@ import type { Kernel, Reduction, ReduceStage, Store, StoreStage } from "../fuse/
 import { type Axis, constExpr, type Expr, newAxis } from "../lower/expr.ts";
 import { forEachExpr } from "./bindings.ts";
 import type { Canonicalizer } from "./index-arithmetic.ts";
-import { chooseVectorBindings, gridOf, groupIndex, type KernelBody, writeIndex, type WriterContext } from "./kernel-body.ts";
+import {
+  chooseVectorBindings,
+  gridOf,
+  groupIndex,
+  type KernelBody,
+  writeIndex,
+  type WriterContext,
+} from "./kernel-body.ts";
 import { dependsOn, flatPosition } from "./positions.ts";
 import type { RowSchedule } from "./schedule.ts";
 import { axisOf, linearSpace } from "./space.ts";
-import { ExprWriter } from "./wgsl-expr.ts";
+import { bare, ExprWriter } from "./wgsl-expr.ts";
 import { registerType } from "./wgsl-literal.ts";
 import type { Lanes } from "./wgsl-math.ts";
 import { accumulatorType, betterText, combineText, neutralText } from "./wgsl-operators.ts";
@@ -32,7 +39,11 @@ export function writeRowKernel(kernel: Kernel, schedule: RowSchedule, context: W
   const { canonical, profile } = context;
   const rows = linearSpace(kernel.rows, schedule.rowLanes, canonical);
   const stages = kernel.stages.map((stage, i) =>
-    planStage(stage, schedule.stageLanes[i] ?? 1, { canonical, rows: rows.substitution, shared: schedule.threadsPerRow > 1 }),
+    planStage(stage, schedule.stageLanes[i] ?? 1, {
+      canonical,
+      rows: rows.substitution,
+      shared: schedule.threadsPerRow > 1,
+    }),
   );
   const laneUses = stages.flatMap(({ lane, bodies, stores }) =>
     [lane, rows.lane].flatMap((axis) => (axis ? [{ lane: axis, roots: bodies, stores }] : [])),
@@ -226,14 +237,15 @@ class RowWriter {
     if (reducer === "argmax" || reducer === "argmin") {
       const value = this.writer.emitNamed(body).text;
       const position = this.writer.emit(planned.position).text;
-      this.writer.block(`if (${betterText(reducer, body.dtype, value, name, math)}) {`, () => {
+      this.writer.block(`if (${bare(betterText(reducer, body.dtype, value, name, math))}) {`, () => {
         this.writer.statement(`${name} = ${value};`);
         this.writer.statement(`${name}_at = ${position};`);
       });
       return;
     }
     const value = this.writer.emitWide(body, lanes);
-    this.writer.statement(`${name} = ${combineText(reducer, reduction.body.dtype, name, value, { lanes, math })};`);
+    const combined = combineText(reducer, reduction.body.dtype, name, value, { lanes, math });
+    this.writer.statement(`${name} = ${bare(combined)};`);
   }
 
   private finish(accumulator: Accumulator, planned: PlannedStage): void {
@@ -246,7 +258,7 @@ class RowWriter {
       const join = (x: string, y: string): string => combineText(reducer, dtype, x, y, { lanes: 1, math });
       const sum = this.writer.fresh();
       const halves = [join(`${name}.x`, `${name}.y`), join(`${name}.z`, `${name}.w`)] as const;
-      this.writer.statement(`let ${sum} = ${join(...halves)};`);
+      this.writer.statement(`let ${sum} = ${bare(join(...halves))};`);
       text = sum;
       lanes = 1;
     }

@@ -94,8 +94,7 @@ function workgroupSizeFor({ rows, longest, together, profile }: Extent & { toget
 
 function selectsPosition(stage: Stage): boolean {
   return (
-    stage.kind === "reduce" &&
-    stage.reductions.some(({ reducer }) => reducer === "argmax" || reducer === "argmin")
+    stage.kind === "reduce" && stage.reductions.some(({ reducer }) => reducer === "argmax" || reducer === "argmin")
   );
 }
 
@@ -121,7 +120,9 @@ function runInLanes(
 ): boolean {
   if (!lane) return false;
   const rewrite = context.canonical.rewriter(substitution);
-  const roots = stages.flatMap((stage) => (stage.kind === "reduce" ? stage.reductions.map((r) => rewrite(r.body)) : []));
+  const roots = stages.flatMap((stage) =>
+    stage.kind === "reduce" ? stage.reductions.map((r) => rewrite(r.body)) : [],
+  );
   const stores = stages.flatMap((stage) =>
     stage.kind === "store"
       ? stage.stores.map((store) => ({ ...store, index: store.index.map(rewrite), value: rewrite(store.value) }))

@@ -100,7 +100,7 @@ export class ExprWriter {
     // Both sides first: what they move out must land before the whole statement.
     const first = this.inside(onTrue, true);
     const second = this.inside(onFalse, true);
-    this.current.addBlock(`if (${condition}) {`, first, "} else {");
+    this.current.addBlock(`if (${bare(condition)}) {`, first, "} else {");
     this.current.addContinuation(second);
   }
 
@@ -213,7 +213,7 @@ export class ExprWriter {
   private named(value: Value): Value {
     if (/^\w+$/.test(value.text)) return value;
     const name = this.fresh();
-    this.statement(`let ${name} = ${value.text};`);
+    this.statement(`let ${name} = ${bare(value.text)};`);
     return { text: name, lanes: value.lanes };
   }
 
@@ -300,10 +300,12 @@ export class ExprWriter {
     }
     const innermost = Math.max(...[...form.terms.keys()].map((atom) => this.homeOf(atom).depth));
     const outer = [...form.terms].filter(([atom]) => this.homeOf(atom).depth < innermost);
-    const parts = [...form.terms].filter(([atom]) => this.homeOf(atom).depth === innermost).map(([atom, coefficient]) => {
-      const { text, lanes } = this.emit(atom);
-      return { text: coefficient === 1 ? `+ ${text}` : `${signed(coefficient)} * ${text}`, lanes };
-    });
+    const parts = [...form.terms]
+      .filter(([atom]) => this.homeOf(atom).depth === innermost)
+      .map(([atom, coefficient]) => {
+        const { text, lanes } = this.emit(atom);
+        return { text: coefficient === 1 ? `+ ${text}` : scaled(text, coefficient), lanes };
+      });
     if (outer.length > 0) {
       const { text, lanes } = this.emit(canonical.fromLinear({ terms: new Map(outer), constant: 0 }));
       parts.unshift({ text: `+ ${text}`, lanes });
@@ -315,7 +317,7 @@ export class ExprWriter {
 
   private select(e: Extract<Expr, { op: "select" }>): Value {
     const condition = this.emit(e.condition);
-    if (!this.holdsLoad(e.onTrue) && !this.holdsLoad(e.onFalse)) {
+    if (!this.loadsAnew(e.onTrue) && !this.loadsAnew(e.onFalse)) {
       const t = this.emit(e.onTrue);
       const f = this.emit(e.onFalse);
       const lanes: Lanes = t.lanes === 4 || f.lanes === 4 || condition.lanes === 4 ? 4 : 1;
@@ -326,19 +328,35 @@ export class ExprWriter {
     const lanes: Lanes = this.dependsOnLane(e.onTrue) || this.dependsOnLane(e.onFalse) ? 4 : 1;
     const name = this.fresh();
     this.statement(`var ${name}: ${registerType(e.dtype, lanes)};`);
-    const assign = (side: Expr) => (): void => this.statement(`${name} = ${this.emitWide(side, lanes)};`);
+    const assign = (side: Expr) => (): void => this.statement(`${name} = ${bare(this.emitWide(side, lanes))};`);
     this.ifElse(condition.text, assign(e.onTrue), assign(e.onFalse));
     const value: Value = { text: name, lanes };
     this.remember(e, value);
     return value;
   }
 
-  private dependsOnLane(e: Expr): boolean {
+  private dependsOnLane(e: Expr, seen: Map<Expr, boolean> = new Map()): boolean {
     if (e.op === "axis") return this.axes.get(e.axis)?.lanes === 4;
     if (e.op === "reduced") return this.reductions.get(e.reduction)?.lanes === 4;
     const known = this.known(e);
     if (known) return known.lanes === 4;
-    return operandsOf(e).some((operand) => this.dependsOnLane(operand));
+    let depends = seen.get(e);
+    if (depends === undefined) {
+      depends = operandsOf(e).some((operand) => this.dependsOnLane(operand, seen));
+      seen.set(e, depends);
+    }
+    return depends;
+  }
+
+  /** Whether writing `e` here would load anything that no name holds yet. */
+  private loadsAnew(e: Expr, seen: Map<Expr, boolean> = new Map()): boolean {
+    if (!this.holdsLoad(e) || this.known(e)) return false;
+    let loads = seen.get(e);
+    if (loads === undefined) {
+      loads = e.op === "load" || operandsOf(e).some((operand) => this.loadsAnew(operand, seen));
+      seen.set(e, loads);
+    }
+    return loads;
   }
 
   bindingOf(tensor: Tensor): Binding {
@@ -355,7 +373,7 @@ export class ExprWriter {
       lanes,
     });
     const quad = this.quadIndex(binding, flat);
-    if (quad) return read(`${binding.name}[${this.emit(quad).text}]`, 4);
+    if (quad) return read(`${binding.name}[${bare(this.emit(quad).text)}]`, 4);
     const position = this.emit(flat);
     if (position.lanes === 1) return read(this.element(binding, position.text), 1);
     const name = this.named(position).text;
@@ -364,7 +382,7 @@ export class ExprWriter {
   }
 
   private element(binding: Binding, position: string): string {
-    if (!this.context.vectorBindings.has(binding)) return `${binding.name}[${position}]`;
+    if (!this.context.vectorBindings.has(binding)) return `${binding.name}[${bare(position)}]`;
     return `${binding.name}[(${position}) >> 2u][(${position}) & 3]`;
   }
 
@@ -378,11 +396,11 @@ export class ExprWriter {
     const binding = this.bindingOf(tensor);
     const flat = flatPosition(tensor, index, this.context.canonical);
     const put = (place: string, text: string, lanes: Lanes): void =>
-      this.statement(`${place} = ${toStorage(text, binding.element, tensor.dtype, lanes)};`);
+      this.statement(`${place} = ${bare(toStorage(text, binding.element, tensor.dtype, lanes))};`);
     const quad = this.quadIndex(binding, flat);
     if (quad) {
       const place = this.emit(quad).text;
-      put(`${binding.name}[${place}]`, this.widen(value, tensor.dtype, 4), 4);
+      put(`${binding.name}[${bare(place)}]`, this.widen(value, tensor.dtype, 4), 4);
       return;
     }
     const position = this.emit(flat);
@@ -397,6 +415,23 @@ export class ExprWriter {
       put(this.element(binding, `${place}.${lane}`), `${wide}.${lane}`, 1);
     }
   }
+}
+
+function scaled(text: string, coefficient: number): string {
+  const [sign, magnitude] = signed(coefficient).split(" ") as [string, string];
+  return magnitude === "1" ? `${sign} ${text}` : `${sign} ${text} * ${magnitude}`;
+}
+
+/** The text without parentheses around the whole, for where nothing else stands. */
+export function bare(text: string): string {
+  if (!text.startsWith("(") || !text.endsWith(")")) return text;
+  let depth = 0;
+  for (let i = 0; i < text.length - 1; i++) {
+    if (text[i] === "(") depth++;
+    if (text[i] === ")") depth--;
+    if (depth === 0) return text;
+  }
+  return text.slice(1, -1);
 }
 
 /** `+ 5` or `- 5`; the least i32 has no positive counterpart to subtract. */

@@ -191,7 +191,10 @@ const functions: Readonly<Record<string, MathFunction>> = {
   return select(y, -y, (quadrant & 2u) == 2u);
 }`,
   },
-  sin: { source: `(x: f32) -> f32 {\n  return select($sine_shifted(x, 0u), x, abs(x) < 1e-4);\n}`, perLane: { arity: 1, type: "f32" } },
+  sin: {
+    source: `(x: f32) -> f32 {\n  return select($sine_shifted(x, 0u), x, abs(x) < 1e-4);\n}`,
+    perLane: { arity: 1, type: "f32" },
+  },
   cos: { source: `(x: f32) -> f32 {\n  return $sine_shifted(x, 1u);\n}`, perLane: { arity: 1, type: "f32" } },
   // t/(t + 2) with t = e²ˣ − 1, which is 1 in f32 from x = 10 on.
   tanh: {
@@ -418,7 +421,10 @@ export class MathLibrary {
     if (!this.emitted.has(key)) {
       const found = functions[name];
       invariant(found, `no WGSL function ${name}`);
-      this.emitted.set(key, lanes === 4 && found.perLane ? this.laneByLane(name, found.perLane) : this.write(name, lanes));
+      this.emitted.set(
+        key,
+        lanes === 4 && found.perLane ? this.laneByLane(name, found.perLane) : this.write(name, lanes),
+      );
     }
     return key;
   }

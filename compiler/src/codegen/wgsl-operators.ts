@@ -11,7 +11,17 @@ export function isExactInF16(fn: UnaryFn | BinaryFn): boolean {
 }
 
 const mathUnary: ReadonlySet<UnaryFn> = new Set([
-  "exp", "log", "log1p", "expm1", "sin", "cos", "tanh", "logistic", "sqrt", "rsqrt", "erf",
+  "exp",
+  "log",
+  "log1p",
+  "expm1",
+  "sin",
+  "cos",
+  "tanh",
+  "logistic",
+  "sqrt",
+  "rsqrt",
+  "erf",
 ]);
 
 export function unaryText(fn: UnaryFn, dtype: DType, x: string, lanes: Lanes, math: MathLibrary): string {
@@ -52,11 +62,28 @@ interface BinaryOptions {
 }
 
 const symbols: Partial<Record<BinaryFn, string>> = {
-  add: "+", sub: "-", mul: "*", div: "/", rem: "%", and: "&", or: "|", xor: "^",
-  eq: "==", ne: "!=", lt: "<", le: "<=", gt: ">", ge: ">=",
+  add: "+",
+  sub: "-",
+  mul: "*",
+  div: "/",
+  rem: "%",
+  and: "&",
+  or: "|",
+  xor: "^",
+  eq: "==",
+  ne: "!=",
+  lt: "<",
+  le: "<=",
+  gt: ">",
+  ge: ">=",
 };
 
-export function binaryText(fn: BinaryFn, dtype: DType, { x, y }: { x: string; y: string }, options: BinaryOptions): string {
+export function binaryText(
+  fn: BinaryFn,
+  dtype: DType,
+  { x, y }: { x: string; y: string },
+  options: BinaryOptions,
+): string {
   if (dtype === "bool") return boolText(fn, x, y, options);
   return isFloat(dtype) ? floatText(fn, x, y, options) : integerText(fn, dtype, x, y, options);
 }
@@ -100,9 +127,17 @@ function integerText(fn: BinaryFn, dtype: DType, x: string, y: string, options: 
     case "pow":
       return `${math.use(`pow_${dtype}`, lanes)}(${x}, ${y})`;
     case "shift_left":
-      return back(small ? `(${bits(x)} << ${unsigned}(${constant}u))` : `${math.use("shift_left_u32", lanes)}(${bits(x)}, ${bits(y)})`);
+      return back(
+        small
+          ? `(${bits(x)} << ${unsigned}(${constant}u))`
+          : `${math.use("shift_left_u32", lanes)}(${bits(x)}, ${bits(y)})`,
+      );
     case "shift_right_logical":
-      return back(small ? `(${bits(x)} >> ${unsigned}(${constant}u))` : `${math.use("shift_right_u32", lanes)}(${bits(x)}, ${bits(y)})`);
+      return back(
+        small
+          ? `(${bits(x)} >> ${unsigned}(${constant}u))`
+          : `${math.use("shift_right_u32", lanes)}(${bits(x)}, ${bits(y)})`,
+      );
     case "shift_right_arithmetic": {
       const signed = dtype === "i32" ? x : `bitcast<${registerType("i32", lanes)}>(${x})`;
       const shifted = `${math.use("shift_right_i32", lanes)}(${signed}, ${bits(y)})`;
@@ -202,7 +237,13 @@ export function combineText(
 }
 
 /** Whether `x` takes the place of the best so far: strictly better, or the first NaN. */
-export function betterText(reducer: "argmax" | "argmin", dtype: DType, x: string, best: string, math: MathLibrary): string {
+export function betterText(
+  reducer: "argmax" | "argmin",
+  dtype: DType,
+  x: string,
+  best: string,
+  math: MathLibrary,
+): string {
   const symbol = reducer === "argmax" ? ">" : "<";
   if (dtype === "bool") return reducer === "argmax" ? `(${x} && !${best})` : `(!${x} && ${best})`;
   if (!isFloat(dtype)) return `(${x} ${symbol} ${best})`;

@@ -58,7 +58,9 @@ function alongLoad(group: Group, producer: Member, load: Load, def: Def, pool: E
   for (const [d, position] of producer.position.entries()) {
     if (position.op !== "axis" || !rows.has(position.axis.id)) continue;
     const index = load.index[d];
-    if (index?.op !== "axis" || !own.has(index.axis.id) || axes.has(index.axis.id)) return null;
+    if (index?.op !== "axis" || axes.has(index.axis.id)) return null;
+    // An axis of another size visits a part of the rows, or more than there are.
+    if (own.get(index.axis.id)?.size !== position.axis.size) return null;
     axes.set(index.axis.id, pool.intern(position));
     rows.delete(position.axis.id);
   }
