@@ -8,7 +8,7 @@ import { clientBatches, dirichletSplit } from "@fax/data";
 import { accuracy, initialModel, lossOf, model, type Model, move, train, zeros } from "./digit-classifier.ts";
 
 const batch = 80;
-const rate = 0.1;
+const rate = 0.2;
 const momentum = 0.9;
 
 // One round: one step down the gradient of the mean loss, in which a client counts by how many examples it has.

@@ -2,7 +2,7 @@
 import { printJaxpr, roundToF16 } from "@fax/compiler";
 import { inputsOf, type Program } from "../support/programs.ts";
 import type { Property } from "../support/properties.ts";
-import { generate } from "./generate.ts";
+import { type DrawnProgram, generate } from "./generate.ts";
 import type { GenerateOptions } from "./growth.ts";
 import { shrink } from "./shrink.ts";
 
@@ -23,7 +23,7 @@ export interface Campaign extends Partial<GenerateOptions> {
   readonly count?: number;
 }
 
-export function programs({ count = programCount, ...options }: Campaign = {}): Program[] {
+export function programs({ count = programCount, ...options }: Campaign = {}): DrawnProgram[] {
   return Array.from({ length: count }, (_, i) => generate(firstSeed + i, options));
 }
 
@@ -34,12 +34,12 @@ export type Trial = (program: Program) => string | null | Promise<string | null>
 const abreast = 8;
 
 /** Throws for the first program that does not have the property. */
-export async function holdsFor(list: readonly Program[], property: Property | Trial): Promise<void> {
+export async function holdsFor(list: readonly DrawnProgram[], property: Property | Trial): Promise<void> {
   for (let start = 0; start < list.length; start += abreast) {
     const some = list.slice(start, start + abreast);
     const faults = await Promise.all(some.map((program) => attempt(property, program)));
     for (const [i, fault] of faults.entries()) {
-      if (fault !== null) throw new Error(await report(some[i] as Program, firstSeed + start + i, fault, property));
+      if (fault !== null) throw new Error(await report(some[i] as DrawnProgram, fault, property));
     }
   }
 }
@@ -52,10 +52,10 @@ async function attempt(property: Trial, program: Program): Promise<string | null
   }
 }
 
-async function report(program: Program, seed: number, fault: string, property: Trial): Promise<string> {
+async function report(program: DrawnProgram, fault: string, property: Trial): Promise<string> {
   const smallest = await shrink(program, async (candidate) => isSameKind(await attempt(property, candidate), fault));
   return [
-    `${program.name} fails; FAX_FUZZ_SEED=${seed} FAX_FUZZ_COUNT=1 runs it alone`,
+    `${program.name} fails; FAX_FUZZ_SEED=${program.seed} FAX_FUZZ_COUNT=1 runs it alone`,
     fault,
     "The smallest that fails:",
     printJaxpr(smallest.jaxpr),

@@ -22,7 +22,7 @@ import {
   type Var,
 } from "@fax/compiler";
 import type { Tolerance } from "../support/compare.ts";
-import { hostArrayOf, memberOf } from "../support/values.ts";
+import { hostArrayOf, mapMembers, memberOf } from "../support/values.ts";
 import { Random } from "../support/random.ts";
 
 /** A value, and whether it is known without any rounding. */
@@ -49,6 +49,9 @@ const moving = new Set(
     "federated_broadcast federated_stack federated_unstack"
   ).split(" "),
 );
+
+/** Sums, whose terms may be added in any order. */
+const summing = new Set("reduce_sum reduce_prod dot_general scatter_add federated_sum federated_mean".split(" "));
 
 /** Multiples of 2⁻¹⁰ below 2¹²: sums and products of few of them need no rounding in f32. In f16, 2⁻⁵ and 2⁴. */
 export function onGrid(value: PlacedValue): boolean {
@@ -114,6 +117,20 @@ const tiny = 1.2e-38;
 /** The most that a few runs with noise must be enlarged by to bound the next. */
 const safety = 16;
 
+/** What the errors of the additions in a sum are relative to: the terms' magnitudes, times the root of their number. */
+function sumScales(eqn: Eqn, operands: readonly Known[]): PlacedValue[] {
+  const magnitudes = operands.map(({ value, exact }): Known => ({
+    value: mapMembers(value, (array) => (isFloat(array.dtype) ? hostArray(array.dtype, array.shape, array.data.map(Math.abs)) : array)),
+    exact,
+  }));
+  const most = Math.max(...operands.map(({ value }) => value.members.length * (value.members[0]?.data.length ?? 0)));
+  return evaluateKnown(eqn, magnitudes).map(({ value }) => {
+    const results = value.members.length * Math.max(1, memberOf(value, 0).data.length);
+    const root = Math.sqrt(Math.max(1, most / results));
+    return mapMembers(value, (array) => ({ ...array, data: Float32Array.from(array.data, (x) => Math.abs(x) * root) }));
+  });
+}
+
 class NoisyRun {
   readonly #random: Random;
 
@@ -141,8 +158,11 @@ class NoisyRun {
   #equation(eqn: Eqn, operands: readonly Known[]): Known[] {
     const primitive = primitiveOf(eqn.primitive);
     if (primitive.kind !== "control") {
-      return evaluateKnown(eqn, operands).map(({ value, exact }) =>
-        exact || moving.has(eqn.primitive) ? { value, exact } : { value: this.#noisy(value, roundless.has(eqn.primitive)), exact },
+      const scales = summing.has(eqn.primitive) ? sumScales(eqn, operands) : null;
+      return evaluateKnown(eqn, operands).map(({ value, exact }, i) =>
+        exact || moving.has(eqn.primitive)
+          ? { value, exact }
+          : { value: this.#noisy(value, roundless.has(eqn.primitive), scales?.[i]), exact },
       );
     }
     const results = primitive.impl(operands.map(({ value }) => value), eqn.params, (body, values) =>
@@ -158,14 +178,15 @@ class NoisyRun {
   }
 
   /** Each number moved by about the error of its operation: half a unit for arithmetic, a few for functions. */
-  #noisy(value: PlacedValue, arithmetic: boolean): PlacedValue {
-    const members = value.members.map((array) => {
+  #noisy(value: PlacedValue, arithmetic: boolean, scales?: PlacedValue): PlacedValue {
+    const members = value.members.map((array, member) => {
       if (!isFloat(array.dtype)) return array;
       const unit = array.dtype === "f16" ? 2 ** -11 : 2 ** -24;
       const scale = largestOf(array);
       const round = array.dtype === "f16" ? roundToF16 : Math.fround;
-      const data = Float32Array.from(array.data, (x) => {
-        const size = arithmetic ? Math.abs(x) : 4 * Math.abs(x) + 0.1 * scale;
+      const terms = scales && memberOf(scales, member);
+      const data = Float32Array.from(array.data, (x, i) => {
+        const size = terms ? (terms.data[i] as number) : arithmetic ? Math.abs(x) : 4 * Math.abs(x) + 0.1 * scale;
         return round(x + unit * size * this.#random.between(-1, 1));
       });
       return hostArray(array.dtype, array.shape, data);

@@ -29,8 +29,12 @@ const largeShapes: readonly Shape[] = [[65], [33, 20], [20, 33], [16, 64], [64, 
 /** Programs whose kernels have more than one workgroup, tiles with rests, and reductions worth splitting. */
 export const large = { shapes: largeShapes, maxElements: 2 ** 13 };
 
+export interface DrawnProgram extends Program {
+  readonly seed: number;
+}
+
 /** The program of a seed. */
-export function generate(seed: number, options: Partial<GenerateOptions> = {}): Program {
+export function generate(seed: number, options: Partial<GenerateOptions> = {}): DrawnProgram {
   const random = new Random(seed);
   const full: GenerateOptions = {
     equations: random.integer(3, 11),
@@ -47,7 +51,7 @@ export function generate(seed: number, options: Partial<GenerateOptions> = {}): 
     drawValue(describe[input] as Aval, new Random(seedOf(`${seed} ${input} ${index}`)));
   describe.forEach((aval, i) => growth.addInput(aval, { value: draw(i, 0), exact: true }));
   growth.grow();
-  return { name, jaxpr: growth.finish(chooseOutputs(growth)), draw };
+  return { seed, name, jaxpr: growth.finish(chooseOutputs(growth)), draw };
 }
 
 function inputTypes(random: Random, { smooth, federated, shapes }: GenerateOptions): Aval[] {

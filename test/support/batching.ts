@@ -19,10 +19,13 @@ import { mapMembers, memberOf, sliced, stacked } from "./values.ts";
 
 const batchSize = 2;
 
-/** vmap is a loop: for every subset of the inputs, mapped along the first axis, the last, and one between. */
-export function vmapIsLoop(allow: Allowance = nothing): Property {
+/**
+ * vmap is a loop: for every subset of the inputs (at most `limit` of them), mapped along the first axis, the last, and one
+ * between.
+ */
+export function vmapIsLoop(allow: Allowance = nothing, limit = 16): Property {
   return (program) =>
-    firstOf(subsets(program.jaxpr.invars.length), (mapped, k) =>
+    firstOf(subsets(program.jaxpr.invars.length, limit), (mapped, k) =>
       firstOf(["first", "last", "mixed"] as const, (where) => {
         const axes = program.jaxpr.invars.map(({ aval }, i) => {
           const last = aval.shape.length;

@@ -83,12 +83,12 @@ export function floatFlags(jaxpr: Jaxpr): boolean[] {
   return jaxpr.invars.map(({ aval }) => isFloat(aval.dtype));
 }
 
-/** Every list of flags of the given length that is not all false; a few of them if there are many. */
-export function subsets(length: number, limit = 16): boolean[][] {
-  const all = range(1, 2 ** Math.min(length, 10)).map((bits) => range(length).map((i) => ((bits >> i) & 1) === 1));
+/** Every list of flags of the given length that is not all false; if there are more than `limit`, some of them. */
+export function subsets(length: number, limit: number): boolean[][] {
+  const all = range(1, 2 ** Math.min(length, 12)).map((bits) => range(length).map((i) => ((bits >> i) & 1) === 1));
   if (all.length <= limit) return all;
-  const single = range(length).map((one) => range(length).map((i) => i === one));
-  return [...single, range(length).map(() => true), ...all.filter((_, i) => i % Math.ceil(all.length / limit) === 2)];
+  // The last is the whole; the others are spread over all sizes.
+  return range(limit).map((i) => all[Math.floor(((i + 1) * all.length) / limit) - 1] as boolean[]);
 }
 
 export const atServer = (members: PlacedValue["members"]): PlacedValue => ({ placement: server, members });

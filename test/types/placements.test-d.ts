@@ -21,7 +21,7 @@ const [w, x] = [f32(2), f32(2).at("clients")];
 
 /** Fails to compile where the two types are not equal. */
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-const holds = <_ extends true>(): void => undefined;
+const holds = <Holds extends true>(proof?: Holds): Holds | undefined => proof;
 
 // Parameters follow the declaration, trees included.
 const tree = { w: f32(2), list: [i32().at("clients"), bool()] } as const satisfies Record<string, unknown>;

@@ -26,7 +26,7 @@ export function costOf(kernel: Kernel, profile: AdapterProfile): KernelCost {
       if (e.op === "load") read.set(e.tensor, (read.get(e.tensor) ?? 0) + times);
     });
   for (const stage of kernel.stages) {
-    const times = rows * sizeOfAxes(stage.axes);
+    const times = (stage.kind === "store" && stage.once ? 1 : rows) * sizeOfAxes(stage.axes);
     if (stage.kind === "reduce") {
       visit(
         stage.reductions.map(({ body }) => body),

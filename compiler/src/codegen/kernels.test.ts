@@ -53,7 +53,7 @@ function elementwise(name: string, rows: readonly Axis[], stores: readonly (read
   return {
     name,
     rows,
-    stages: [{ kind: "store", axes: [], stores: stores.map(([tensor, value]) => ({ tensor, index, value })) }],
+    stages: [{ kind: "store", axes: [], once: false, stores: stores.map(([tensor, value]) => ({ tensor, index, value })) }],
     reasons: [],
   };
 }
@@ -206,7 +206,7 @@ function reduceKernel(reducer: Reducer, y: Tensor, rows: readonly Axis[], axes: 
     rows,
     stages: [
       { kind: "reduce", axes, reductions: [{ id: 0, reducer, body: load }] },
-      { kind: "store", axes: [], stores: [{ tensor: y, index: rows.map(axisExpr), value }] },
+      { kind: "store", axes: [], once: false, stores: [{ tensor: y, index: rows.map(axisExpr), value }] },
     ],
     reasons: [],
   };
@@ -311,6 +311,7 @@ function softmax(x: Tensor, y: Tensor): Kernel {
       { kind: "reduce", axes: [k], reductions: [{ id: 1, reducer: "sum", body: shifted(k) }] },
       {
         kind: "store",
+        once: false,
         axes: [l],
         stores: [{ tensor: y, index: [axisExpr(i), axisExpr(l)], value: binaryExpr("div", shifted(l), sum) }],
       },
@@ -360,6 +361,7 @@ function matmul(batch: number, m: number, n: number, k: number, [left, right]: r
       { kind: "reduce", axes: [l], reductions: [{ id: 0, reducer: "sum", body: mul(xs, ys) }] },
       {
         kind: "store",
+        once: false,
         axes: [],
         stores: [{ tensor: out, index: [axisExpr(b), axisExpr(i), axisExpr(j)], value: add(sum, at(bias, j)) }],
       },
@@ -447,7 +449,7 @@ describe.each(profiles)("matrix products (%s)", (profile) => {
           axes: [c, d],
           reductions: [{ id: 0, reducer: "sum", body: mul(left, castExpr(at(y, c, d, n), "f32")) }],
         },
-        { kind: "store", axes: [], stores: [{ tensor: out, index: [a, b, n].map(axisExpr), value: sum }] },
+        { kind: "store", axes: [], once: false, stores: [{ tensor: out, index: [a, b, n].map(axisExpr), value: sum }] },
       ],
       reasons: [],
     };

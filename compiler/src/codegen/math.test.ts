@@ -44,7 +44,7 @@ async function map(
   const kernel: Kernel = {
     name: "map",
     rows: [axis],
-    stages: [{ kind: "store", axes: [], stores: [{ tensor: output, index: [axisExpr(axis)], value }] }],
+    stages: [{ kind: "store", axes: [], once: false, stores: [{ tensor: output, index: [axisExpr(axis)], value }] }],
     reasons: [],
   };
   const { results } = await runKernels(

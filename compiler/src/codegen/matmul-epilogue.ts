@@ -61,7 +61,7 @@ export function writeEpilogue(epilogue: Epilogue, context: KernelContext): strin
   writer.bindAxis(column, "n");
   writer.bindAxis(lane, "vec4<i32>(0, 1, 2, 3)", 4);
   writer.bindReduction(reduction, "sum", lanes);
-  const values = stores.map((store) => writer.emit(store.value));
+  const values = stores.map((store) => (stores.length > 1 ? writer.emitNamed(store.value) : writer.emit(store.value)));
   stores.forEach((store, i) => {
     const value = values[i];
     invariant(value, "a store has a value");

@@ -171,14 +171,19 @@ class RowWriter {
 
   private storeAll(planned: PlannedStage): void {
     const body = (): void => {
-      const values = planned.stores.map((store) => this.writer.emit(store.value));
+      // All values are there before the first store: it may be over what the next one reads.
+      const values = planned.stores.map((store) =>
+        planned.stores.length > 1 ? this.writer.emitNamed(store.value) : this.writer.emit(store.value),
+      );
       planned.stores.forEach((store, i) => {
         const value = values[i];
         invariant(value, "a store has a value");
         this.writer.store(store.tensor, store.index, value);
       });
     };
-    if (planned.loops.length > 0) this.loop(planned, body);
+    if (planned.stage.kind === "store" && planned.stage.once) {
+      this.writer.block(this.shared ? "if (row == 0 && local == 0u) {" : "if (row == 0) {", body, { conditional: true });
+    } else if (planned.loops.length > 0) this.loop(planned, body);
     else if (this.shared) this.writer.block("if (local == 0u) {", body, { conditional: true });
     else body();
   }

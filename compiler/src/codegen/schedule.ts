@@ -109,7 +109,8 @@ function stageRunsInLanes(kernel: Kernel, stage: Stage, context: SchedulingConte
 function rowsRunInLanes(kernel: Kernel, context: SchedulingContext): boolean {
   if (sizeOfAxes(kernel.rows) % 4 !== 0 || kernel.stages.some(selectsPosition)) return false;
   const space = linearSpace(kernel.rows, 4, context.canonical);
-  return runInLanes(kernel.stages, space.substitution, space.lane, context);
+  const every = kernel.stages.filter((stage) => stage.kind === "reduce" || !stage.once);
+  return runInLanes(every, space.substitution, space.lane, context);
 }
 
 function runInLanes(

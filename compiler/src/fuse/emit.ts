@@ -14,8 +14,8 @@ export interface EmitOptions {
 
 export function emitKernel(group: Group, { isStored, stacked }: EmitOptions): Kernel {
   const loops: { stage: number; axes: readonly Axis[]; reductions: Reduction[] }[] = [];
-  const stores: { axes: readonly Axis[]; stores: Store[] }[] = [];
-  for (const { def, position, inner, body, value, stage } of group.members) {
+  const stores: { axes: readonly Axis[]; once: boolean; stores: Store[] }[] = [];
+  for (const { def, position, inner, body, value, stage, once } of group.members) {
     if (def.kind === "reduce") {
       let loop = loops.find((other) => other.stage === stage && sameAxes(other.axes, inner));
       if (!loop) loops.push((loop = { stage, axes: inner, reductions: [] }));
@@ -29,8 +29,8 @@ export function emitKernel(group: Group, { isStored, stacked }: EmitOptions): Ke
     if (isStored(def.tensor)) targets.push({ tensor: def.tensor, index: position, value });
     if (targets.length === 0) continue;
     const axes = def.kind === "reduce" ? [] : inner;
-    let place = stores.find((other) => sameAxes(other.axes, axes));
-    if (!place) stores.push((place = { axes, stores: [] }));
+    let place = stores.find((other) => other.once === once && sameAxes(other.axes, axes));
+    if (!place) stores.push((place = { axes, once, stores: [] }));
     place.stores.push(...targets);
   }
   invariant(stores.length > 0, "a kernel stores something");

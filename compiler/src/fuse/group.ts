@@ -1,6 +1,6 @@
 /** A kernel in the making: definitions that share a space of rows. */
 import type { Axis, Expr, Tensor } from "../lower/expr.ts";
-import { loadsOf } from "../lower/expr-pool.ts";
+import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
 import { extentOf } from "./cost.ts";
 import type { Def, LoopUnit } from "./definition.ts";
 
@@ -16,6 +16,8 @@ export interface Member {
   readonly value: Expr;
   /** Reductions of stage n read those of stages below n. */
   readonly stage: number;
+  /** A single value in a kernel of many rows: the first of them stores it. */
+  readonly once: boolean;
 }
 
 /** Something that runs as a whole, and what must run before it. */
@@ -43,6 +45,24 @@ export class Group implements Scheduled {
   add(member: Member): void {
     this.members.push(member);
     this.byTensor.set(member.def.tensor.id, member);
+  }
+
+  /** Single values alone, which any kernel can compute besides. */
+  get isScalar(): boolean {
+    return this.rows.length === 0 && !this.reduces && !this.hasInner;
+  }
+
+  /** Takes the members of a scalar group: what they give is computed in place wherever it is read here. */
+  absorb(scalars: Group, pool: ExprPool): void {
+    const own = this.members.splice(0);
+    for (const member of scalars.members) this.add({ ...member, once: true });
+    const load = (tensor: Tensor): Expr | undefined => scalars.byTensor.get(tensor.id)?.value;
+    for (const member of own) {
+      const body = pool.rewrite(member.body, { load });
+      this.add({ ...member, body, value: member.def.kind === "map" ? body : member.value });
+    }
+    this.reasons.push(...scalars.reasons, `${scalars.members.length === 1 ? "a single value is" : "single values are"} stored by the first row`);
+    this.order = Math.max(this.order, scalars.order);
   }
 
   get reduces(): boolean {

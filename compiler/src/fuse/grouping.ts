@@ -35,6 +35,7 @@ export function groupUnits(units: readonly Unit[], options: GroupingOptions, poo
     if (unit.kind === "loop") grouping.addLoop(unit, order);
     else grouping.addDef(unit, order);
   });
+  grouping.absorbScalars();
   return {
     scheduled: inOrder(grouping.scheduled),
     isStored: (tensor, group) => grouping.isStored(tensor.id, new Set(group.byTensor.keys())),
@@ -77,6 +78,34 @@ class Grouping {
     group.order = order;
     group.reasons.push(reason, ...(this.#options.reasons.get(def.tensor.id) ?? []));
     this.#producers.set(def.tensor.id, group);
+  }
+
+  /** Kernels of single values are no kernels of their own where another can compute them besides. */
+  absorbScalars(): void {
+    for (const scalars of this.scheduled.filter((item) => item instanceof Group && item.isScalar)) {
+      if (!(scalars instanceof Group)) continue;
+      const host = this.scheduled.find((item) => item instanceof Group && this.#canHost(item, scalars));
+      if (!(host instanceof Group)) continue;
+      host.absorb(scalars, this.#pool);
+      host.dependencies.delete(scalars);
+      for (const dependency of scalars.dependencies) host.dependencies.add(dependency);
+      this.scheduled.splice(this.scheduled.indexOf(scalars), 1);
+      for (const item of this.scheduled) if (item !== host && item.dependencies.delete(scalars)) item.dependencies.add(host);
+      for (const tensor of scalars.byTensor.keys()) this.#producers.set(tensor, host);
+    }
+  }
+
+  #canHost(host: Group, scalars: Group): boolean {
+    if (host === scalars || host.contraction || host.isScalar) return false;
+    // Nothing may have to run between the two.
+    const between = [...host.dependencies].filter((item) => item !== scalars);
+    if (between.some((item) => dependsOn(item, scalars)) || dependsOn(scalars, host)) return false;
+    const inside = new Set([...host.byTensor.keys(), ...scalars.byTensor.keys()]);
+    const loaded = new Set([...host.loaded().keys(), ...scalars.loaded().keys()]);
+    const read = [...loaded].filter((tensor) => !scalars.byTensor.has(tensor)).length;
+    const stored = [...inside].filter((tensor) => this.isStored(tensor, inside)).length;
+    const stacked = [...inside].reduce((sum, tensor) => sum + this.#options.stackedStores(tensor), 0);
+    return read + stored + stacked <= this.#options.maxBindings;
   }
 
   #depend(item: Scheduled, tensor: number): void {

@@ -32,6 +32,8 @@ export interface Store {
 export interface StoreStage {
   readonly kind: "store";
   readonly axes: readonly Axis[];
+  /** Only the kernel's first row stores these: single values that every row may compute. */
+  readonly once: boolean;
   readonly stores: readonly Store[];
 }
 

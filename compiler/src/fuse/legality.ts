@@ -108,7 +108,7 @@ function place(group: Group, def: Def, { axes, inner }: Alignment, pool: ExprPoo
   const stage = 1 + stageBelow(group, body);
   const value: Expr =
     def.kind === "reduce" ? pool.intern({ op: "reduced", dtype: def.tensor.dtype, reduction: def.tensor.id }) : body;
-  return { def, position, inner: shared, body, value, stage };
+  return { def, position, inner: shared, body, value, stage, once: false };
 }
 
 /** Loops of one extent within a row are one loop: its axes are shared. */

@@ -49,7 +49,7 @@ export function printKernel(kernel: Kernel, names: Names = new Names()): string[
       }
       continue;
     }
-    lines.push(`  store ${space}`.trimEnd());
+    lines.push(`  store ${stage.once ? "by the first row" : space}`.trimEnd());
     for (const { tensor, index, value } of stage.stores) {
       const { shared, value: text } = printExpr(value, names);
       const at = index.map((expr) => printExpr(expr, names).value).join(", ");

@@ -53,8 +53,8 @@ import { asValue } from "./values.ts";
  *   if the value is not at the server
  * @example federatedMap((w, x) => np.dot(x, w), federatedBroadcast(w), x)
  */
-export function federatedBroadcast<T>(x: T & RequireServer<T>): At<T, OnlyGroup>;
-export function federatedBroadcast<T, const G extends string>(x: T & RequireServer<T>, group: G): At<T, G>;
+export function federatedBroadcast<const T>(x: T & RequireServer<T>): At<T, OnlyGroup>;
+export function federatedBroadcast<const T, const G extends string>(x: T & RequireServer<T>, group: G): At<T, G>;
 export function federatedBroadcast(x: unknown, group?: string): unknown {
   const { placements } = enterOperator("federatedBroadcast");
   const to = groupOf("federatedBroadcast", placements, group);
@@ -109,7 +109,7 @@ export function federatedMap(fn: (...args: never[]) => unknown, ...args: readonl
  * @throws FAX1304 outside a program, FAX1306 inside a map, FAX1302 if the value is not at a group
  * @example federatedSum(federatedMap((x) => np.sum(x), counts))
  */
-export function federatedSum<T>(x: T & RequireGroup<T>): AtServer<T>;
+export function federatedSum<const T>(x: T & RequireGroup<T>): AtServer<T>;
 export function federatedSum(x: unknown): unknown {
   return reduce("federatedSum", x, (value) =>
     lax.federated_sum(value.dtype === "bool" ? lax.convert_element_type(value, "i32") : value),
@@ -124,7 +124,7 @@ export function federatedSum(x: unknown): unknown {
  * @throws FAX1304 outside a program, FAX1306 inside a map, FAX1302 if the value is not at a group
  * @example federatedMean(losses)
  */
-export function federatedMean<T>(x: T & RequireGroup<T>): AtServer<T>;
+export function federatedMean<const T>(x: T & RequireGroup<T>): AtServer<T>;
 export function federatedMean(x: unknown): unknown {
   return reduce("federatedMean", x, (value) => lax.federated_mean(asFloat(value)));
 }
@@ -142,7 +142,7 @@ export function federatedMean(x: unknown): unknown {
  * @source federated averaging: McMahan et al. 2017, algorithm 1
  * @example federatedWeightedMean(deltas, exampleCounts)
  */
-export function federatedWeightedMean<T, W>(x: T & RequireGroup<T>, weights: W & RequireGroup<W>): AtServer<T>;
+export function federatedWeightedMean<const T, W>(x: T & RequireGroup<T>, weights: W & RequireGroup<W>): AtServer<T>;
 export function federatedWeightedMean(x: unknown, weights: unknown): unknown {
   const name = "federatedWeightedMean";
   enterOperator(name);
@@ -181,7 +181,7 @@ export function federatedWeightedMean(x: unknown, weights: unknown): unknown {
  * @throws FAX1304 outside a program, FAX1306 inside a map, FAX1302 if the value is not at a group
  * @example federatedMax(losses)
  */
-export function federatedMax<T>(x: T & RequireGroup<T>): AtServer<T>;
+export function federatedMax<const T>(x: T & RequireGroup<T>): AtServer<T>;
 export function federatedMax(x: unknown): unknown {
   return reduce("federatedMax", x, (value) => lax.federated_max(value));
 }
@@ -194,7 +194,7 @@ export function federatedMax(x: unknown): unknown {
  * @throws FAX1304 outside a program, FAX1306 inside a map, FAX1302 if the value is not at a group
  * @example federatedMin(losses)
  */
-export function federatedMin<T>(x: T & RequireGroup<T>): AtServer<T>;
+export function federatedMin<const T>(x: T & RequireGroup<T>): AtServer<T>;
 export function federatedMin(x: unknown): unknown {
   return reduce("federatedMin", x, (value) => lax.federated_min(value));
 }

@@ -11,9 +11,9 @@ test("mnist gives every digit once, in a random order that the seed decides", ()
   expect(counts).toEqual([1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]);
   expect(train.images.every((pixel) => pixel >= 0 && pixel <= 1)).toBe(true);
   const again = mnist({ train: 20, test: 0 }).train;
-  expect([...again.labels]).toEqual([...train.labels.slice(0, 20)]);
-  expect([...again.images]).toEqual([...train.images.slice(0, 20 * 784)]);
-  expect([...mnist({ train: 20, test: 0, seed: 1 }).train.labels]).not.toEqual([...again.labels]);
+  expect(again.labels).toEqual(train.labels.slice(0, 20));
+  expect(again.images).toEqual(train.images.slice(0, 20 * 784));
+  expect(mnist({ train: 20, test: 0, seed: 1 }).train.labels).not.toEqual(again.labels);
   expect(() => mnist({ train: 9000, test: 2000 })).toThrow(/FAX3010 mnist: 9000 and 2000 digits.*10000/);
 });
 
@@ -55,11 +55,12 @@ test("clientBatches draws each client's own examples, all of them before any twi
   expect([images.shape, labels.shape, labels.dtype]).toEqual([[2, 2, 2, 784], [2, 2, 2], "i32"]);
   expect(await weights.tolist()).toEqual([4, 2]);
   const drawn = [...(await labels.data())];
-  const own = (part: readonly number[]): number[] => part.map((i) => few.labels[i] ?? -1).sort();
-  expect(drawn.slice(0, 4).sort()).toEqual(own([0, 1, 2, 3]));
-  expect(drawn.slice(4).sort()).toEqual(own([4, 4, 5, 5]));
+  const sorted = (list: readonly number[]): number[] => [...list].sort((a, b) => a - b);
+  const own = (part: readonly number[]): number[] => sorted(part.map((i) => few.labels[i] ?? -1));
+  expect(sorted(drawn.slice(0, 4))).toEqual(own([0, 1, 2, 3]));
+  expect(sorted(drawn.slice(4))).toEqual(own([4, 4, 5, 5]));
   const data = await images.data();
-  const rows = Array.from({ length: 8 }, (_, row) => [...data.slice(row * 784, (row + 1) * 784)].join());
+  const rows = Array.from({ length: 8 }, (_, row) => data.slice(row * 784, (row + 1) * 784).join());
   expect(new Set(rows.slice(4)).size).toBe(2);
   const later = await clientBatches(few, split, { batch: 3, round: 7 }).images.data();
   expect(later).toHaveLength(2 * 3 * 784);
@@ -76,7 +77,7 @@ test("random numbers have the moments of their distributions", () => {
   expect(mean(() => random.normal())).toBeCloseTo(0, 1);
   expect(mean(() => random.normal() ** 2)).toBeCloseTo(1, 1);
   for (const shape of [0.3, 2.5]) expect(mean(() => Math.exp(random.logGamma(shape))) / shape).toBeCloseTo(1, 1);
-  expect([...new RandomSource(5).shuffled([1, 2, 3, 4])].sort()).toEqual([1, 2, 3, 4]);
+  expect(new Set(new RandomSource(5).shuffled([1, 2, 3, 4]))).toEqual(new Set([1, 2, 3, 4]));
   expect(new RandomSource(1).bits()).toBe(new RandomSource(1).bits());
   expect(new RandomSource(1, 0).bits()).not.toBe(new RandomSource(1).bits());
 });
