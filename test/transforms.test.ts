@@ -1,5 +1,20 @@
 import { type NDArray, type Value } from "@fax/compiler";
-import { grad, hessian, jacfwd, jacrev, jit, jvp, lax, linearize, makeJaxpr, np, setDevice, valueAndGrad, vjp, vmap } from "@fax/core";
+import {
+  grad,
+  hessian,
+  jacfwd,
+  jacrev,
+  jit,
+  jvp,
+  lax,
+  linearize,
+  makeJaxpr,
+  np,
+  setDevice,
+  valueAndGrad,
+  vjp,
+  vmap,
+} from "@fax/core";
 import { beforeAll, describe, expect, it } from "vitest";
 
 beforeAll(() => setDevice("reference"));
@@ -44,23 +59,44 @@ describe("derivatives", () => {
 
   it("jacfwd, jacrev and hessian have output + input shapes", async () => {
     const square = (v: Value): Value => lax.mul(v, v);
-    expect(await list(jacfwd(square)(array([1, 2])))).toEqual([[2, 0], [0, 4]]);
-    expect(await list(jacrev(square)(array([1, 2])))).toEqual([[2, 0], [0, 4]]);
+    expect(await list(jacfwd(square)(array([1, 2])))).toEqual([
+      [2, 0],
+      [0, 4],
+    ]);
+    expect(await list(jacrev(square)(array([1, 2])))).toEqual([
+      [2, 0],
+      [0, 4],
+    ]);
     const cube = (v: Value): Value => lax.reduce_sum(lax.integer_pow(v, 3), [0]);
-    expect(await list(hessian(cube)(array([1, 2])))).toEqual([[6, 0], [0, 12]]);
+    expect(await list(hessian(cube)(array([1, 2])))).toEqual([
+      [6, 0],
+      [0, 12],
+    ]);
   });
 
   it("vmap of grad maps over the leading axis, and grad of vmap works", async () => {
     const perRow = vmap(grad((v: Value) => lax.reduce_sum(lax.mul(v, v), [0])));
-    expect(await list(perRow(array([1, 2, 3, 4], [2, 2])))).toEqual([[2, 4], [6, 8]]);
-    const total = grad((m: Value) => lax.reduce_sum(vmap((row: Value) => lax.reduce_sum(lax.mul(row, row), [0]))(m), [0]));
-    expect(await list(total(array([1, 2, 3, 4], [2, 2])))).toEqual([[2, 4], [6, 8]]);
+    expect(await list(perRow(array([1, 2, 3, 4], [2, 2])))).toEqual([
+      [2, 4],
+      [6, 8],
+    ]);
+    const total = grad((m: Value) =>
+      lax.reduce_sum(vmap((row: Value) => lax.reduce_sum(lax.mul(row, row), [0]))(m), [0]),
+    );
+    expect(await list(total(array([1, 2, 3, 4], [2, 2])))).toEqual([
+      [2, 4],
+      [6, 8],
+    ]);
   });
 
   it("a scan is differentiated in both modes and mapped", async () => {
     // y = x · w^3 by three steps; dy/dw = 3 x w², dy/dx = w³
-    const power = (w: Value, v: Value): Value => lax.scan((c: Value) => [lax.mul(c, w), c], v, null, { length: 3 })[0] as Value;
-    const [value, [dw, dx]] = valueAndGrad(power, { argnums: [0, 1] })(array([2], []), array([5], [])) as unknown as [NDArray, [NDArray, NDArray]];
+    const power = (w: Value, v: Value): Value =>
+      lax.scan((c: Value) => [lax.mul(c, w), c], v, null, { length: 3 })[0] as Value;
+    const [value, [dw, dx]] = valueAndGrad(power, { argnums: [0, 1] })(array([2], []), array([5], [])) as unknown as [
+      NDArray,
+      [NDArray, NDArray],
+    ];
     expect([await value.item(), await dw.item(), await dx.item()]).toEqual([40, 60, 8]);
     const [, tangent] = jvp(power, [array([2], []), array([5], [])], [array([1], []), array([0], [])]);
     expect(await tangent.item()).toBe(60);
@@ -73,7 +109,9 @@ describe("derivatives", () => {
   it("stacked rows carry gradients, in both directions of the loop", async () => {
     for (const reverse of [false, true]) {
       const f2 = (xs: Value): Value => {
-        const [, ys] = lax.scan((c: Value, v: Value) => [lax.mul(c, v), lax.add(c, v)], array([1], []) as Value, xs, { reverse });
+        const [, ys] = lax.scan((c: Value, v: Value) => [lax.mul(c, v), lax.add(c, v)], array([1], []) as Value, xs, {
+          reverse,
+        });
         return lax.reduce_sum(lax.mul(ys, ys), [0]);
       };
       const xs = [1.5, -0.5, 2];

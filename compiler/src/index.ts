@@ -30,4 +30,12 @@ export { parseJaxpr } from "./ir/parse.ts";
 export { printJaxpr, type PrintOptions } from "./ir/print.ts";
 export { erasedAval, erasePlacements } from "./lower/erase-placements.ts";
 export { inspectStage, type InspectStageOptions, type Stage, stages } from "./inspect.ts";
-export { CompiledProgram, flatten as flattenPlacements, fused, generate, lowered, optimize, planned } from "./pipeline.ts";
+export {
+  CompiledProgram,
+  flatten as flattenPlacements,
+  fused,
+  generate,
+  lowered,
+  optimize,
+  planned,
+} from "./pipeline.ts";

@@ -35,7 +35,11 @@ export interface InspectStageOptions extends PrintOptions {
 }
 
 /** The text of a program (without constvars) at a stage. */
-export function inspectStage(jaxpr: Jaxpr, stage: Stage, { wrt = [0], profile, ...print }: InspectStageOptions): string {
+export function inspectStage(
+  jaxpr: Jaxpr,
+  stage: Stage,
+  { wrt = [0], profile, ...print }: InspectStageOptions,
+): string {
   const varying = wrt.filter((input) => isFloat(jaxpr.invars[input]?.aval.dtype ?? "bool"));
   const nonzero = jaxpr.invars.map((_, i) => varying.includes(i));
   const style = print.style ?? plainStyle;
@@ -80,4 +84,3 @@ export function inspectStage(jaxpr: Jaxpr, stage: Stage, { wrt = [0], profile, .
 function sections(style: Style, parts: readonly (readonly [string, string])[]): string {
   return parts.map(([title, text]) => `${style("muted", `// ${title}`)}\n${text}`).join("\n\n");
 }
-

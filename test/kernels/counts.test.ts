@@ -1,5 +1,12 @@
 /** Speed, kept by what is deterministic: kernels and submits per call, live intermediates. */
-import { type AdapterProfile, baselineProfile, CompiledProgram, type Executable, optimize, planned } from "@fax/compiler";
+import {
+  type AdapterProfile,
+  baselineProfile,
+  CompiledProgram,
+  type Executable,
+  optimize,
+  planned,
+} from "@fax/compiler";
 import { makeJaxpr, np, type NDArray } from "@fax/core";
 import { gelu, softmax } from "@fax/nn";
 import { adam, applyUpdates } from "@fax/optim";
@@ -7,8 +14,18 @@ import { describe, expect, it } from "vitest";
 
 /** What SwiftShader, the adapter that every machine has, and an ordinary desktop GPU through Dawn let a kernel bind. */
 const profiles: readonly AdapterProfile[] = [
-  { ...baselineProfile, class: "cpu", name: "software", limits: { ...baselineProfile.limits, maxStorageBuffersPerShaderStage: 12 } },
-  { ...baselineProfile, class: "gpu", name: "gpu", limits: { ...baselineProfile.limits, maxStorageBuffersPerShaderStage: 16 } },
+  {
+    ...baselineProfile,
+    class: "cpu",
+    name: "software",
+    limits: { ...baselineProfile.limits, maxStorageBuffersPerShaderStage: 12 },
+  },
+  {
+    ...baselineProfile,
+    class: "gpu",
+    name: "gpu",
+    limits: { ...baselineProfile.limits, maxStorageBuffersPerShaderStage: 16 },
+  },
 ];
 
 function compiled(fn: (...args: never[]) => unknown, ...args: readonly unknown[]): CompiledProgram {

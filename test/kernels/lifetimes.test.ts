@@ -10,7 +10,9 @@ beforeAll(async () => {
 });
 
 const loss = (w: NDArray, x: NDArray): NDArray => np.mean(np.square(np.subtract(np.matmul(x, w), 1)));
-const step = jit((w: NDArray, x: NDArray, rate: number | NDArray) => np.subtract(w, np.multiply(rate, grad(loss)(w, x))));
+const step = jit((w: NDArray, x: NDArray, rate: number | NDArray) =>
+  np.subtract(w, np.multiply(rate, grad(loss)(w, x))),
+);
 
 describe("a jitted call", () => {
   it("is one submit, whatever it holds, and a new learning rate compiles nothing", async () => {

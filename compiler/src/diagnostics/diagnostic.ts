@@ -41,7 +41,7 @@ export class FaxError extends Error {
         ...diagnostic,
         source: diagnostic.source ?? more.source ?? null,
         notes: [...(diagnostic.notes ?? []), ...(more.notes ?? [])],
-        ...(diagnostic.help ?? more.help ? { help: diagnostic.help ?? more.help } : {}),
+        ...((diagnostic.help ?? more.help) ? { help: diagnostic.help ?? more.help } : {}),
       } as Diagnostic,
       { cause: this.cause },
     );

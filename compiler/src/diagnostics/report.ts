@@ -38,7 +38,10 @@ function show(name: string, text: TextSwitch, switches: DebugSwitches, ms: numbe
   if (files === undefined) return;
   files.mkdirSync(switches.dump, { recursive: true });
   const number = String(nextFile++).padStart(4, "0");
-  files.writeFileSync(`${switches.dump}/${number}-${name}.${text === "ir" ? "jaxpr" : "txt"}`, `${print().trimEnd()}\n`);
+  files.writeFileSync(
+    `${switches.dump}/${number}-${name}.${text === "ir" ? "jaxpr" : "txt"}`,
+    `${print().trimEnd()}\n`,
+  );
 }
 
 function write(line: string): void {

@@ -108,9 +108,7 @@ function eraseEqn(eqn: Eqn, builder: JaxprBuilder, env: Env<Batched>, { depth, i
   const keep = (): void =>
     write({ outputs: emitLike(builder, eqn, inputs, eqn.params, outputAvals), dims: eqn.outputs.map(() => null) });
   const run = (rule: () => BatchResult): void =>
-    write(
-      withAmbient(builder, outputAvals[0]?.placement ?? server, () => withSource(builder, eqn.source, rule)),
-    );
+    write(withAmbient(builder, outputAvals[0]?.placement ?? server, () => withSource(builder, eqn.source, rule)));
   const deepInput = eqn.inputs.find((atom) => atom.kind === "var" && isDeep(atom.aval));
   const deepOutput = eqn.outputs.find(({ aval }) => isDeep(aval));
   const { params } = eqn;
@@ -158,4 +156,3 @@ function withoutPlacement(params: Eqn["params"]): Eqn["params"] {
   const { placement: _, ...rest } = params;
   return rest;
 }
-

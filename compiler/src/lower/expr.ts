@@ -21,8 +21,26 @@ export interface Axis {
 }
 
 export const unaryFns = [
-  "neg", "abs", "sign", "floor", "ceil", "round", "exp", "log", "log1p", "expm1", "sin", "cos", "tanh", "logistic",
-  "sqrt", "rsqrt", "erf", "not", "is_nan", "is_finite",
+  "neg",
+  "abs",
+  "sign",
+  "floor",
+  "ceil",
+  "round",
+  "exp",
+  "log",
+  "log1p",
+  "expm1",
+  "sin",
+  "cos",
+  "tanh",
+  "logistic",
+  "sqrt",
+  "rsqrt",
+  "erf",
+  "not",
+  "is_nan",
+  "is_finite",
 ] as const;
 /**
  * `round` is half to even; `not` is bitwise on integers and logical on bools; `sign` keeps NaN and signed zero; the
@@ -31,8 +49,26 @@ export const unaryFns = [
 export type UnaryFn = (typeof unaryFns)[number];
 
 export const binaryFns = [
-  "add", "sub", "mul", "div", "rem", "pow", "max", "min", "and", "or", "xor", "shift_left", "shift_right_arithmetic",
-  "shift_right_logical", "eq", "ne", "lt", "le", "gt", "ge",
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "rem",
+  "pow",
+  "max",
+  "min",
+  "and",
+  "or",
+  "xor",
+  "shift_left",
+  "shift_right_arithmetic",
+  "shift_right_logical",
+  "eq",
+  "ne",
+  "lt",
+  "le",
+  "gt",
+  "ge",
 ] as const;
 /**
  * Operands have one dtype. Integer `div` and `rem` truncate towards zero; division by zero gives −1 (all bits set) and

@@ -80,8 +80,14 @@ export const add = defineBinary({
   samples: samplesOf({
     params,
     dtypes: numbers,
-    floats: [[-2, 2], [-2, 2]],
-    integers: [[-9, 9], [-9, 9]],
+    floats: [
+      [-2, 2],
+      [-2, 2],
+    ],
+    integers: [
+      [-9, 9],
+      [-9, 9],
+    ],
     edges: { f32: pairs(specialFloats), i32: pairs(specialI32), u32: pairs(specialU32) },
   }),
 });
@@ -100,8 +106,14 @@ export const sub = defineBinary({
   samples: samplesOf({
     params,
     dtypes: numbers,
-    floats: [[-2, 2], [-2, 2]],
-    integers: [[-9, 9], [-9, 9]],
+    floats: [
+      [-2, 2],
+      [-2, 2],
+    ],
+    integers: [
+      [-9, 9],
+      [-9, 9],
+    ],
     edges: { f32: pairs(specialFloats), i32: pairs(specialI32), u32: pairs(specialU32) },
   }),
 });
@@ -121,8 +133,14 @@ export const mul = defineBinary({
   samples: samplesOf({
     params,
     dtypes: numbers,
-    floats: [[-2, 2], [-2, 2]],
-    integers: [[-9, 9], [-9, 9]],
+    floats: [
+      [-2, 2],
+      [-2, 2],
+    ],
+    integers: [
+      [-9, 9],
+      [-9, 9],
+    ],
     edges: { f32: pairs(specialFloats), i32: pairs(specialI32), u32: pairs(specialU32) },
   }),
 });
@@ -148,8 +166,14 @@ export const div = defineBinary({
   samples: samplesOf({
     params,
     dtypes: numbers,
-    floats: [[-2, 2], [0.5, 2]],
-    integers: [[-40, 40], [1, 9]],
+    floats: [
+      [-2, 2],
+      [0.5, 2],
+    ],
+    integers: [
+      [-40, 40],
+      [1, 9],
+    ],
     edges: { f32: pairs(specialFloats), i32: pairs(specialI32), u32: pairs(specialU32) },
   }),
 });
@@ -174,11 +198,23 @@ export const rem = defineBinary({
     params,
     dtypes: numbers,
     // The quotient stays between 2.3 and 2.9, away from its jumps.
-    floats: [[5, 5.4], [1.9, 2.1]],
-    integers: [[-40, 40], [1, 9]],
-    smooth: [[-5, 5, -5.25, 0.5], [2.125, -2.125, -2.125, 2]],
+    floats: [
+      [5, 5.4],
+      [1.9, 2.1],
+    ],
+    integers: [
+      [-40, 40],
+      [1, 9],
+    ],
+    smooth: [
+      [-5, 5, -5.25, 0.5],
+      [2.125, -2.125, -2.125, 2],
+    ],
     edges: {
-      f32: [[NaN, 1, Infinity, 1, -1, 0, -0, 5], [1, NaN, 1, Infinity, 0, 2, 2, -3]],
+      f32: [
+        [NaN, 1, Infinity, 1, -1, 0, -0, 5],
+        [1, NaN, 1, Infinity, 0, 2, 2, -3],
+      ],
       i32: pairs(specialI32),
       u32: pairs(specialU32),
     },
@@ -223,9 +259,18 @@ function extremeSamples() {
   return samplesOf({
     params,
     dtypes: [...numbers, "bool"],
-    floats: [[-1, 0.4], [0.5, 2]],
-    integers: [[-9, 9], [-9, 9]],
-    smooth: [[1, -2, 3, 0.5, -1, 2], [0.5, -1, 2, 1, -2, 2.5]],
+    floats: [
+      [-1, 0.4],
+      [0.5, 2],
+    ],
+    integers: [
+      [-9, 9],
+      [-9, 9],
+    ],
+    smooth: [
+      [1, -2, 3, 0.5, -1, 2],
+      [0.5, -1, 2, 1, -2, 2.5],
+    ],
     edges: { f32: pairs(ordered), i32: pairs(specialI32), u32: pairs(specialU32) },
   });
 }

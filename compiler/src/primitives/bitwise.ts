@@ -8,7 +8,10 @@ const params: Params = {};
 const pairSamples = samplesOf({
   params,
   dtypes: ["i32", "u32", "bool"],
-  integers: [[-99, 99], [-99, 99]],
+  integers: [
+    [-99, 99],
+    [-99, 99],
+  ],
   edges: { i32: pairs(specialI32), u32: pairs(specialU32), bool: pairs([0, 1]) },
 });
 
@@ -63,7 +66,10 @@ const isTooFar = (shift: number): boolean => shift >>> 0 >= 32;
 const shiftSamples = samplesOf({
   params,
   dtypes: ["i32", "u32"],
-  integers: [[-99, 99], [0, 32]],
+  integers: [
+    [-99, 99],
+    [0, 32],
+  ],
   edges: {
     i32: pairs([0, 1, -1, 5, 31, 32, 33, 2 ** 31 - 1, -(2 ** 31)]),
     u32: pairs([0, 1, 5, 31, 32, 33, 2 ** 31, 2 ** 32 - 1]),

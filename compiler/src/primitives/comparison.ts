@@ -10,8 +10,14 @@ const params: Params = {};
 const samples = samplesOf({
   params,
   dtypes: ["f32", "f16", "i32", "u32", "bool"],
-  floats: [[-2, 2], [-2, 2]],
-  integers: [[-3, 4], [-3, 4]],
+  floats: [
+    [-2, 2],
+    [-2, 2],
+  ],
+  integers: [
+    [-3, 4],
+    [-3, 4],
+  ],
   edges: {
     f32: pairs(specialFloats),
     f16: pairs(specialFloats),

@@ -34,7 +34,10 @@ const convertPrimitive: UniformPrimitive<ConvertParams> = elementwise<ConvertPar
   },
   jvp: ({ primals, tangents: [t], params, lax }) => {
     const outputs = bind(convertPrimitive, primals, params);
-    return { outputs, tangents: [t && isFloat(params.new_dtype) ? lax.convert_element_type(t, params.new_dtype) : null] };
+    return {
+      outputs,
+      tangents: [t && isFloat(params.new_dtype) ? lax.convert_element_type(t, params.new_dtype) : null],
+    };
   },
   transpose: ({ cotangents: [ct], inputs: [x], lax }) => {
     if (!isLinear(x) || !ct) throw new InternalError("convert_element_type is linear in its operand");
@@ -203,4 +206,9 @@ const stopGradientPrimitive: UniformPrimitive<Params> = elementwise<Params>({
   }).map((sample) => ({ ...sample, smooth: false })),
 });
 
-export const stop_gradient = define(stopGradientPrimitive, (emit) => (x: Value): Value => emit([x], {}));
+export const stop_gradient = define(
+  stopGradientPrimitive,
+  (emit) =>
+    (x: Value): Value =>
+      emit([x], {}),
+);

@@ -56,7 +56,8 @@ type BindAll<P> = (inputs: readonly Value[], params: P) => Value[];
  * @throws FAX1102 if a number has no exact value in an integer or bool dtype
  */
 export function operands(...values: readonly Operand[]): Value[] {
-  const anchor = values.find((value) => value instanceof NDArray && !(value instanceof Constant)) ??
+  const anchor =
+    values.find((value) => value instanceof NDArray && !(value instanceof Constant)) ??
     values.find((value) => value instanceof NDArray);
   const { dtype, weak } = anchor instanceof NDArray ? anchor.aval : { dtype: "f32" as const, weak: true };
   return values.map((value) => {

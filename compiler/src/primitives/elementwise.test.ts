@@ -102,17 +102,45 @@ describe("integers", () => {
   });
 
   it("divide towards zero, and by zero as XLA does", () => {
-    expect(run("div", "i32", [[7, -7, 7, -7, 5, -(2 ** 31)], [2, 2, -2, -2, 0, -1]])).toEqual([
-      3, -3, -3, 3, -1, -(2 ** 31),
-    ]);
-    expect(run("rem", "i32", [[7, -7, 7, -7, 5, -(2 ** 31)], [2, 2, -2, -2, 0, -1]])).toEqual([1, -1, 1, -1, 5, 0]);
-    expect(run("div", "u32", [[0xffffffff, 5], [2, 0]])).toEqual([0x7fffffff, 0xffffffff]);
+    expect(
+      run("div", "i32", [
+        [7, -7, 7, -7, 5, -(2 ** 31)],
+        [2, 2, -2, -2, 0, -1],
+      ]),
+    ).toEqual([3, -3, -3, 3, -1, -(2 ** 31)]);
+    expect(
+      run("rem", "i32", [
+        [7, -7, 7, -7, 5, -(2 ** 31)],
+        [2, 2, -2, -2, 0, -1],
+      ]),
+    ).toEqual([1, -1, 1, -1, 5, 0]);
+    expect(
+      run("div", "u32", [
+        [0xffffffff, 5],
+        [2, 0],
+      ]),
+    ).toEqual([0x7fffffff, 0xffffffff]);
   });
 
   it("shift all bits out at 32", () => {
-    expect(run("shift_left", "i32", [[1, 1, 1, 1], [31, 32, 33, -1]])).toEqual([-(2 ** 31), 0, 0, 0]);
-    expect(run("shift_right_logical", "i32", [[-1, -1], [28, 32]])).toEqual([15, 0]);
-    expect(run("shift_right_arithmetic", "i32", [[-8, -8, 8], [1, 40, 40]])).toEqual([-4, -1, 0]);
+    expect(
+      run("shift_left", "i32", [
+        [1, 1, 1, 1],
+        [31, 32, 33, -1],
+      ]),
+    ).toEqual([-(2 ** 31), 0, 0, 0]);
+    expect(
+      run("shift_right_logical", "i32", [
+        [-1, -1],
+        [28, 32],
+      ]),
+    ).toEqual([15, 0]);
+    expect(
+      run("shift_right_arithmetic", "i32", [
+        [-8, -8, 8],
+        [1, 40, 40],
+      ]),
+    ).toEqual([-4, -1, 0]);
     expect(run("shift_right_arithmetic", "u32", [[0x80000000], [4]])).toEqual([0xf8000000]);
   });
 
@@ -125,28 +153,55 @@ describe("integers", () => {
 
 describe("floats", () => {
   it("keep NaN and signed zero", () => {
-    expect(run("max", "f32", [[NaN, 1, 2], [1, NaN, 3]])).toEqual([NaN, NaN, 3]);
-    expect(run("min", "f32", [[NaN, 1, 2], [1, NaN, 3]])).toEqual([NaN, NaN, 2]);
+    expect(
+      run("max", "f32", [
+        [NaN, 1, 2],
+        [1, NaN, 3],
+      ]),
+    ).toEqual([NaN, NaN, 3]);
+    expect(
+      run("min", "f32", [
+        [NaN, 1, 2],
+        [1, NaN, 3],
+      ]),
+    ).toEqual([NaN, NaN, 2]);
     expect(run("sign", "f32", [[NaN, -0, 0, -3]])).toEqual([NaN, -0, 0, -1]);
     expect(run("is_finite", "f32", [[NaN, Infinity, -Infinity, 3e38]])).toEqual([0, 0, 0, 1]);
   });
 
   it("round halves to even", () => {
     expect(run("round", "f32", [[0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 2.4999, NaN, Infinity, 8388609]])).toEqual([
-      0, 2, 2, -0, -2, -2, 2, NaN, Infinity, 8388609,
+      0,
+      2,
+      2,
+      -0,
+      -2,
+      -2,
+      2,
+      NaN,
+      Infinity,
+      8388609,
     ]);
   });
 
   it("round f32 and f16 once", () => {
     expect(run("add", "f32", [[16777216], [1]])).toEqual([16777216]);
-    expect(run("add", "f16", [[2048, 65504], [1, 32]])).toEqual([2048, Infinity]);
+    expect(
+      run("add", "f16", [
+        [2048, 65504],
+        [1, 32],
+      ]),
+    ).toEqual([2048, Infinity]);
     expect(run("div", "f16", [[1], [3]])).toEqual([0.333251953125]);
   });
 
   it("take powers as IEEE 754 does", () => {
-    expect(run("pow", "f32", [[1, -1, 0, 0, -8, NaN], [NaN, Infinity, 0, -1, 3, 0]])).toEqual([
-      1, 1, 1, Infinity, -512, 1,
-    ]);
+    expect(
+      run("pow", "f32", [
+        [1, -1, 0, 0, -8, NaN],
+        [NaN, Infinity, 0, -1, 3, 0],
+      ]),
+    ).toEqual([1, 1, 1, Infinity, -512, 1]);
     expect(run("pow", "f32", [[-8], [1 / 3]])).toEqual([NaN]);
     expect(run("integer_pow", "f32", [[2, -2, 0]], { y: -3 })).toEqual([0.125, -0.125, Infinity]);
   });
@@ -206,7 +261,8 @@ describe("threefry2x32", () => {
 describe("types", () => {
   const f32 = avalOf("f32", [2]);
   const weak = avalOf("f32", [], { weak: true });
-  const outputOf = (name: string, inputs: readonly Aval[]): Aval | undefined => uniform(name).abstractEval(inputs, {})[0];
+  const outputOf = (name: string, inputs: readonly Aval[]): Aval | undefined =>
+    uniform(name).abstractEval(inputs, {})[0];
 
   it("are weak if all operands are", () => {
     expect(outputOf("add", [weak, weak])?.weak).toBe(true);
@@ -232,10 +288,21 @@ describe("types", () => {
 });
 
 describe("derivatives", () => {
-  const tangentsOf = (operation: "max" | "min" | "pow", x: number[], y: number[], tx: number[], ty: number[]): number[] => {
+  const tangentsOf = (
+    operation: "max" | "min" | "pow",
+    x: number[],
+    y: number[],
+    tx: number[],
+    ty: number[],
+  ): number[] => {
     const avals = [avalOf("f32", [x.length]), avalOf("f32", [y.length])];
     const { jaxpr } = trace(avals, ([a, b]) => [lax[operation](a as Value, b as Value)], { source: null });
-    return evaluated(jvpJaxpr(jaxpr, [true, true]).jaxpr, [x, y, tx, ty].map((values) => array("f32", values)))[1] ?? [];
+    return (
+      evaluated(
+        jvpJaxpr(jaxpr, [true, true]).jaxpr,
+        [x, y, tx, ty].map((values) => array("f32", values)),
+      )[1] ?? []
+    );
   };
 
   it("of equal operands of max and min are shared", () => {

@@ -79,7 +79,8 @@ export function unary<P extends Params = Params>(spec: UnarySpec<P>): UniformPri
       invariant(x !== undefined, `${name} needs an operand`);
       const f = evaluatorFor(name, evaluate, x.dtype);
       const output = allocateHostArray(spec.result ?? x.dtype, x.shape);
-      for (let i = 0; i < output.data.length; i++) output.data[i] = rounded(output.dtype, f(x.data[i] as number, params));
+      for (let i = 0; i < output.data.length; i++)
+        output.data[i] = rounded(output.dtype, f(x.data[i] as number, params));
       return [output];
     },
     jvp: ({ primals, tangents: [t], params, lax }) => {
@@ -154,10 +155,7 @@ export function defineUnary(spec: UnarySpec<Params>): (x: Value) => Value {
 
 /** Declares a primitive of two operands without params. */
 export function defineBinary(spec: BinarySpec<Params>): (x: Operand, y: Operand) => Value {
-  return define(
-    binary(spec),
-    (emit) => (x: Operand, y: Operand) => emit(elementwiseOperands(spec.name, x, y), {}),
-  );
+  return define(binary(spec), (emit) => (x: Operand, y: Operand) => emit(elementwiseOperands(spec.name, x, y), {}));
 }
 
 /** A primitive that acts element by element: its batch rule is the primitive itself on aligned operands. */
@@ -183,7 +181,11 @@ function alignBatch(lax: Lax, x: Value, dim: number | null, target: number, size
   if (x instanceof Constant || dim === target) return x;
   if (dim === null) {
     const shape = inserted(x.shape, target, size);
-    return lax.broadcast_in_dim(x, shape, range(shape.length).filter((axis) => axis !== target));
+    return lax.broadcast_in_dim(
+      x,
+      shape,
+      range(shape.length).filter((axis) => axis !== target),
+    );
   }
   return moveAxis(lax, x, dim, target);
 }

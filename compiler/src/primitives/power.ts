@@ -52,7 +52,10 @@ export const pow = defineBinary({
   samples: samplesOf({
     params: {},
     dtypes: ["f32", "f16"],
-    floats: [[0.5, 2], [-1.5, 2]],
+    floats: [
+      [0.5, 2],
+      [-1.5, 2],
+    ],
     edges: {
       f32: [
         [NaN, 1, NaN, -1, 2, 0.5, 0, 0, 0, -2, -2, -2, Infinity, -Infinity, 2, 1, -1],

@@ -250,6 +250,4 @@ export interface LowerControlArgs<P> extends LowerArgs<P> {
 }
 
 export type Primitive<P extends Params = Params> =
-  | UniformPrimitive<P>
-  | CommunicationPrimitive<P>
-  | ControlPrimitive<P>;
+  UniformPrimitive<P> | CommunicationPrimitive<P> | ControlPrimitive<P>;

@@ -119,11 +119,7 @@ export const scanSamples: readonly Sample<ScanParams>[] = [
   sample("a counter and a flag beside floats", {
     body: counting,
     consts: [f32(5)],
-    carry: [
-      { dtype: "i32", shape: [], values: [0] },
-      { dtype: "bool", shape: [], values: [1] },
-      f32(),
-    ],
+    carry: [{ dtype: "i32", shape: [], values: [0] }, { dtype: "bool", shape: [], values: [1] }, f32()],
     xs: [{ dtype: "i32", shape: [4], values: [1, 2, 0, 1] }],
     length: 4,
   }),

@@ -52,12 +52,17 @@ function bindScan(inputs: readonly Value[], params: ScanParams): Value[] {
 function abstractEval(inputs: readonly Aval[], params: ScanParams): readonly Aval[] {
   const { jaxpr, length, num_carry } = params;
   const { carry, xs } = split(inputs, params);
-  const body = split(jaxpr.invars.map((variable) => variable.aval), params);
+  const body = split(
+    jaxpr.invars.map((variable) => variable.aval),
+    params,
+  );
   const carryOut = jaxpr.outvars.slice(0, num_carry);
   const show = (aval: Aval): string => formatAval(aval, !isServer(aval.placement));
   carryOut.forEach((atom, i) => {
     const before = body.carry[i] as Aval;
-    if (!sameType(before, { ...atom.aval, placement: atom.kind === "literal" ? before.placement : atom.aval.placement })) {
+    if (
+      !sameType(before, { ...atom.aval, placement: atom.kind === "literal" ? before.placement : atom.aval.placement })
+    ) {
       throw new FaxError({
         code: "FAX1501",
         message: `scan: carry ${i} enters the body as ${show(before)} and leaves it as ${show(atom.aval)}`,
@@ -66,7 +71,10 @@ function abstractEval(inputs: readonly Aval[], params: ScanParams): readonly Ava
     }
   });
   carry.forEach((aval, i) => {
-    invariant(sameType({ ...aval, placement: (body.carry[i] as Aval).placement }, body.carry[i] as Aval), "scan: a carry of another type");
+    invariant(
+      sameType({ ...aval, placement: (body.carry[i] as Aval).placement }, body.carry[i] as Aval),
+      "scan: a carry of another type",
+    );
   });
   xs.forEach((aval, i) => {
     if (aval.shape[0] !== length) {
@@ -76,7 +84,9 @@ function abstractEval(inputs: readonly Aval[], params: ScanParams): readonly Ava
       });
     }
   });
-  const ys = jaxpr.outvars.slice(num_carry).map(({ aval }) => ({ ...aval, shape: [length, ...aval.shape], weak: false }));
+  const ys = jaxpr.outvars
+    .slice(num_carry)
+    .map(({ aval }) => ({ ...aval, shape: [length, ...aval.shape], weak: false }));
   return [...body.carry, ...ys];
 }
 
@@ -94,7 +104,13 @@ function withVariableCarries(params: ScanParams): ScanParams {
     const output = freshVar({ ...atom.aval, placement });
     const place = isServer(placement) ? {} : { placement };
     const spreadParams = { shape: [], broadcast_dimensions: [], ...place };
-    spread.push({ primitive: "broadcast_in_dim", inputs: [atom], params: spreadParams, outputs: [output], source: null });
+    spread.push({
+      primitive: "broadcast_in_dim",
+      inputs: [atom],
+      params: spreadParams,
+      outputs: [output],
+      source: null,
+    });
     return output;
   });
   if (spread.length === 0) return params;
@@ -124,7 +140,10 @@ function evaluateScan(
   });
   for (let step = 0; step < length; step++) {
     const index = reverse ? length - 1 - step : step;
-    const rows = xs.map(({ placement, members }) => ({ placement, members: members.map((array) => row(array, index)) }));
+    const rows = xs.map(({ placement, members }) => ({
+      placement,
+      members: members.map((array) => row(array, index)),
+    }));
     const results = evaluate(jaxpr, [...consts, ...carry, ...rows]);
     carry = results.slice(0, num_carry);
     results.slice(num_carry).forEach((result, i) => {
@@ -150,7 +169,10 @@ function fixpoint(start: readonly boolean[], step: (carry: readonly boolean[]) =
 function jvp({ primals, tangents, params: given, lax, jvpJaxpr }: JvpArgs<ScanParams>): JvpResult {
   const params = withVariableCarries(given);
   const { jaxpr, num_carry } = params;
-  const nonzero = split(tangents.map((tangent) => tangent !== null), params);
+  const nonzero = split(
+    tangents.map((tangent) => tangent !== null),
+    params,
+  );
   const float = jaxpr.outvars.map(({ aval }) => isFloat(aval.dtype));
   const carryFlags = fixpoint(nonzero.carry, (carry) =>
     jvpJaxpr(jaxpr, [...nonzero.consts, ...carry, ...nonzero.xs]).nonzero.slice(0, num_carry),
@@ -178,9 +200,7 @@ function jvp({ primals, tangents, params: given, lax, jvpJaxpr }: JvpArgs<ScanPa
   const dYs = dOuts.slice(dCarry.length);
   const body: Jaxpr = {
     ...pushed.jaxpr,
-    invars: [
-      ...bodyIn.consts, ...dConstVars, ...bodyIn.carry, ...dCarryVars, ...bodyIn.xs, ...dXsVars,
-    ],
+    invars: [...bodyIn.consts, ...dConstVars, ...bodyIn.carry, ...dCarryVars, ...bodyIn.xs, ...dXsVars],
     outvars: [...outs.slice(0, num_carry), ...dCarryOuts, ...outs.slice(num_carry), ...dYs],
   };
   const results = bindScan([...from.consts, ...dConsts, ...from.carry, ...dCarry, ...from.xs, ...dXs], {
@@ -210,12 +230,17 @@ function zeros(lax: Lax, aval: Aval): Value {
   return withAmbient(builder, aval.placement, () => lax.broadcast_in_dim(constant(0, aval.dtype), aval.shape, []));
 }
 
-function partialEval({ inputs, params: given, partialEvalJaxpr }: PartialEvalArgs<ScanParams>): ReturnType<
-  ControlPrimitive<ScanParams>["partialEval"]
-> {
+function partialEval({
+  inputs,
+  params: given,
+  partialEvalJaxpr,
+}: PartialEvalArgs<ScanParams>): ReturnType<ControlPrimitive<ScanParams>["partialEval"]> {
   const params = withVariableCarries(given);
   const { jaxpr, num_carry } = params;
-  const known = split(inputs.map((input) => input !== null), params);
+  const known = split(
+    inputs.map((input) => input !== null),
+    params,
+  );
   const unknownCarry = fixpoint(
     known.carry.map((flag) => !flag),
     (carry) =>
@@ -256,8 +281,8 @@ function partialEval({ inputs, params: given, partialEvalJaxpr }: PartialEvalArg
   const residualCount = parts.residualInputs.length;
   const constResiduals: Value[] = [];
   const stacked: Value[] = [];
-  const constVars: typeof unknownBodyIn[number][] = [];
-  const stackedVars: typeof unknownBodyIn[number][] = [];
+  const constVars: (typeof unknownBodyIn)[number][] = [];
+  const stackedVars: (typeof unknownBodyIn)[number][] = [];
   let [nextComputed, nextCarried] = [0, 0];
   parts.residualInputs.forEach((position, i) => {
     const variable = unknownBodyIn[i];
@@ -356,7 +381,9 @@ function transpose({
   const bodyAvals = jaxpr.invars.map((variable) => variable.aval);
   const zero = (aval: Aval): Value => zeros(lax, aval);
   const carryCotangents = values.carry.map((_, i) => cotangents[i] ?? zero(bodyAvals[num_consts + i] as Aval));
-  const ysAvals = jaxpr.outvars.slice(num_carry).map(({ aval }) => ({ ...aval, shape: [params.length, ...aval.shape] }));
+  const ysAvals = jaxpr.outvars
+    .slice(num_carry)
+    .map(({ aval }) => ({ ...aval, shape: [params.length, ...aval.shape] }));
   const ysCotangents = ysAvals.map((aval, i) => cotangents[num_carry + i] ?? zero(aval));
   const accumulators = linearConsts.map(({ aval }) => zero(aval));
 
@@ -411,7 +438,10 @@ function batch(args: BatchArgs<ScanParams>): BatchResult {
   const { inputs, dims, batchJaxpr, sizeOf, lax } = args;
   const params = withVariableCarries(args.params);
   const { jaxpr, num_consts, num_carry } = params;
-  const mapped = split(dims.map((dim) => dim !== null), params);
+  const mapped = split(
+    dims.map((dim) => dim !== null),
+    params,
+  );
   const noForce = jaxpr.outvars.map(() => false);
   const carryMapped = fixpoint(mapped.carry, (carry) =>
     batchJaxpr(jaxpr, [...mapped.consts, ...carry, ...mapped.xs], noForce).mapped.slice(0, num_carry),
@@ -460,7 +490,9 @@ function prune(
   );
   const outputs = [...carry, ...usedYs];
   const needed = needs(outputs);
-  const inputs = needed.map((flag, i) => (i >= num_consts && i < num_consts + num_carry ? carry[i - num_consts] === true : flag));
+  const inputs = needed.map((flag, i) =>
+    i >= num_consts && i < num_consts + num_carry ? carry[i - num_consts] === true : flag,
+  );
   const pruned: Jaxpr = {
     ...jaxpr,
     invars: jaxpr.invars.filter((_, i) => inputs[i]),
@@ -513,6 +545,9 @@ const scanPrimitive: ControlPrimitive<ScanParams> = {
 };
 
 /** Emits a scan; `lax.scan` of the front end traces its body and calls this. */
-export const scan = define(scanPrimitive, (_, bindAll) => (inputs: readonly Value[], params: ScanParams): Value[] =>
-  bindAll(inputs, params),
+export const scan = define(
+  scanPrimitive,
+  (_, bindAll) =>
+    (inputs: readonly Value[], params: ScanParams): Value[] =>
+      bindAll(inputs, params),
 );

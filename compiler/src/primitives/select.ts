@@ -64,19 +64,19 @@ const selectPrimitive: UniformPrimitive<Params> = elementwise<Params>({
   samples: samples(),
 });
 
-export const select = define(
-  selectPrimitive,
-  (emit) =>
-    (which: Operand, onTrue: Operand, onFalse: Operand): Value => {
-      const condition = which instanceof NDArray ? which : constant(which !== 0, "bool");
-      const cases = elementwiseOperands("select", onTrue, onFalse);
-      requireScalarsLiteral("select", [condition, ...cases]);
-      return emit([condition, ...cases], {});
-    },
-);
+export const select = define(selectPrimitive, (emit) => (which: Operand, onTrue: Operand, onFalse: Operand): Value => {
+  const condition = which instanceof NDArray ? which : constant(which !== 0, "bool");
+  const cases = elementwiseOperands("select", onTrue, onFalse);
+  requireScalarsLiteral("select", [condition, ...cases]);
+  return emit([condition, ...cases], {});
+});
 
 function samples(): Sample<Params>[] {
-  const shapes = [["a matrix", [3, 5]], ["a scalar", []], ["an empty array", [0, 3]]] as const;
+  const shapes = [
+    ["a matrix", [3, 5]],
+    ["a scalar", []],
+    ["an empty array", [0, 3]],
+  ] as const;
   const random = dtypes.flatMap((dtype: DType) =>
     shapes.map(([name, shape]): Sample<Params> => ({
       name: `${name} of ${dtype}`,

@@ -72,11 +72,7 @@ function expressionWords(e: typeof expr): Words<Expr> {
     add: (x, y) => apply("add", x, y),
     xor: (x, y) => apply("xor", x, y),
     rotateLeft: (x, distance) =>
-      apply(
-        "or",
-        apply("shift_left", x, constant(distance)),
-        apply("shift_right_logical", x, constant(32 - distance)),
-      ),
+      apply("or", apply("shift_left", x, constant(distance)), apply("shift_right_logical", x, constant(32 - distance))),
   };
 }
 

@@ -86,9 +86,10 @@ function commonPlacement(name: string, inputs: readonly Value[], ambient: Placem
       ...operandNotes(inputs),
       { text: `legal here: both ${formatPlacement(first)}, or both ${formatPlacement(other)}` },
     ],
-    help: isServer(first) || isServer(other)
-      ? "bring the server's value to the group with federatedBroadcast, or the group's to the server with federatedMean"
-      : "bring both to the server first, with federatedMean or federatedSum",
+    help:
+      isServer(first) || isServer(other)
+        ? "bring the server's value to the group with federatedBroadcast, or the group's to the server with federatedMean"
+        : "bring both to the server first, with federatedMean or federatedSum",
   });
 }
 

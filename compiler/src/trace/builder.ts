@@ -11,7 +11,6 @@ import {
   formatPlacement,
   isServer,
   type Placement,
-
   samePlacement,
   server,
   startsWith,
@@ -203,4 +202,3 @@ function leaked(value: Tracer): FaxError {
     help: "return the value from the traced function instead of storing it in a variable outside",
   });
 }
-

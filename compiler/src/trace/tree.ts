@@ -85,8 +85,11 @@ export function leafCount(treedef: TreeDef): number {
 export function sameTreeDef(a: TreeDef, b: TreeDef): boolean {
   if (a.kind === "list" && b.kind === "list") return sameChildren(a.children, b.children);
   if (a.kind === "object" && b.kind === "object") {
-    return a.keys.length === b.keys.length && a.keys.every((key, i) => key === b.keys[i]) &&
-      sameChildren(a.children, b.children);
+    return (
+      a.keys.length === b.keys.length &&
+      a.keys.every((key, i) => key === b.keys[i]) &&
+      sameChildren(a.children, b.children)
+    );
   }
   return a.kind === b.kind;
 }

@@ -26,13 +26,16 @@ export function cse(jaxpr: Jaxpr): Jaxpr {
 function keyOf(eqn: Eqn): string | null {
   if (Object.values(eqn.params).some((param) => isJaxpr(param))) return null;
   const inputs = eqn.inputs.map((atom) =>
-    atom.kind === "var" ? `v${atom.id}` : `${Object.is(atom.value, -0) ? "-0" : atom.value}:${atom.aval.weak ? "~" : ""}${atom.aval.dtype}`,
+    atom.kind === "var"
+      ? `v${atom.id}`
+      : `${Object.is(atom.value, -0) ? "-0" : atom.value}:${atom.aval.weak ? "~" : ""}${atom.aval.dtype}`,
   );
   return `${eqn.primitive}(${inputs.join(",")})${paramKey(eqn.params)}`;
 }
 
 function paramKey(param: Param | undefined): string {
-  if (param === null || typeof param !== "object") return typeof param === "string" ? JSON.stringify(param) : String(param);
+  if (param === null || typeof param !== "object")
+    return typeof param === "string" ? JSON.stringify(param) : String(param);
   if (Array.isArray(param)) return `[${param.map(paramKey).join(",")}]`;
   const entries = Object.entries(param as { readonly [key: string]: Param | undefined });
   const sorted = entries.filter(([, value]) => value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1));

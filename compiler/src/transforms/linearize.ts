@@ -43,7 +43,9 @@ export function linearizeJaxpr(jaxpr: Jaxpr, nonzero: readonly boolean[]): Linea
 /** The residuals of a linearization, from its inputs and the results of `primal` after the outputs. */
 export function residualsOf(linearized: Linearized, inputs: readonly Value[], computed: readonly Value[]): Value[] {
   let next = 0;
-  return linearized.residualInputs.map((position) => (position === null ? computed[next++] : inputs[position]) as Value);
+  return linearized.residualInputs.map(
+    (position) => (position === null ? computed[next++] : inputs[position]) as Value,
+  );
 }
 
 /** Stages outputs and, for given cotangents of the float outputs, the cotangents of the nonzero inputs. */
@@ -85,4 +87,3 @@ export function valueAndGradJaxpr(jaxpr: Jaxpr, wrt: readonly number[], of = 0):
   );
   return dce(result);
 }
-

@@ -110,7 +110,13 @@ function splitControl(
 ): void {
   const inputs = eqn.inputs.map((atom, i) => (known[i] ? knownEnv.read(atom) : null));
   const split = inPlaceOf(requireBuilder(), eqn, () =>
-    primitive.partialEval({ inputs, avals: eqn.inputs.map((atom) => atom.aval), params: eqn.params, lax, partialEvalJaxpr }),
+    primitive.partialEval({
+      inputs,
+      avals: eqn.inputs.map((atom) => atom.aval),
+      params: eqn.params,
+      lax,
+      partialEvalJaxpr,
+    }),
   );
   split.outputs.forEach((value, i) => {
     if (value !== null) knownEnv.write(eqn.outputs[i] as Var, value);

@@ -120,7 +120,9 @@ const rules: readonly Rule[] = [
         return literal(scalar.value, { ...scalar.aval, weak: atom.aval.weak });
       });
       // Some operand must still say the shape.
-      const shaped = inputs.some((atom) => atom.kind === "var" && sameShape(atom.aval.shape, eqn.outputs[0]?.aval.shape ?? []));
+      const shaped = inputs.some(
+        (atom) => atom.kind === "var" && sameShape(atom.aval.shape, eqn.outputs[0]?.aval.shape ?? []),
+      );
       return changed && shaped ? { ...eqn, inputs } : null;
     },
   },
@@ -155,7 +157,9 @@ function movesNothing(eqn: Eqn): boolean {
     case "rev":
       return (eqn.params.dimensions as readonly number[]).every((axis) => (input.aval.shape[axis] ?? 0) <= 1);
     case "pad":
-      return (eqn.params.padding_config as readonly (readonly number[])[]).every(([low, high]) => low === 0 && high === 0);
+      return (eqn.params.padding_config as readonly (readonly number[])[]).every(
+        ([low, high]) => low === 0 && high === 0,
+      );
     case "slice":
       return (eqn.params.start_indices as readonly number[]).every((start) => start === 0) && isUnitStride(eqn, rank);
     default:

@@ -43,7 +43,11 @@ export function transposeInline(
     const before = accumulated.get(atom);
     if (before === undefined) accumulated.set(atom, cotangent);
     // The sum lies where the value lies, which is not where a communication that reads it gives its result.
-    else accumulated.set(atom, withAmbient(builder, atom.aval.placement, () => lax.add(before, cotangent)));
+    else
+      accumulated.set(
+        atom,
+        withAmbient(builder, atom.aval.placement, () => lax.add(before, cotangent)),
+      );
   };
   jaxpr.outvars.forEach((atom, i) => accumulate(atom, cotangents[i] ?? null));
   for (const eqn of linearEqns.reverse()) {
@@ -85,8 +89,6 @@ export function transposeJaxpr(jaxpr: Jaxpr, linear: readonly boolean[]): Jaxpr 
     let next = 0;
     const inputs = jaxpr.invars.map((_, i) => (linear[i] ? null : (args[next++] as Value)));
     const result = transposeInline(jaxpr, inputs, args.slice(next));
-    return jaxpr.invars.flatMap((variable, i) =>
-      linear[i] ? [result[i] ?? zerosOf(tangentAval(variable.aval))] : [],
-    );
+    return jaxpr.invars.flatMap((variable, i) => (linear[i] ? [result[i] ?? zerosOf(tangentAval(variable.aval))] : []));
   });
 }

@@ -91,7 +91,10 @@ export function inlineJaxpr(jaxpr: Jaxpr, inputs: readonly Value[]): Value[] {
 }
 
 /** Traces `body` into a Jaxpr that captures nothing. */
-export function traceClosed(inputs: readonly Aval[], body: (args: Value[], builder: JaxprBuilder) => readonly Value[]): Jaxpr {
+export function traceClosed(
+  inputs: readonly Aval[],
+  body: (args: Value[], builder: JaxprBuilder) => readonly Value[],
+): Jaxpr {
   const { jaxpr, consts } = trace(inputs, body, { ambient: server, source: null });
   invariant(consts.length === 0, "a pass captured a value from outside");
   return jaxpr;

@@ -82,7 +82,11 @@ function stageScan(
         unflatten<Leaf>(rows.treedef, args.slice(carryAvals.length)),
       );
       if (!Array.isArray(result) || result.length !== 2) {
-        throw fault("FAX1004", "scan: the body must return [carry, y]", "return [carry, null] if there is nothing to stack");
+        throw fault(
+          "FAX1004",
+          "scan: the body must return [carry, y]",
+          "return [carry, null] if there is nothing to stack",
+        );
       }
       const nextCarry = flatten<Leaf>(result[0], { what: "scan's carry" });
       const ys = flatten<Leaf>(result[1], { what: "scan's y" });
@@ -114,7 +118,8 @@ function stageScan(
   const { jaxpr, consts } = traced.closed;
   jaxpr.outvars.slice(0, carry.length).forEach((atom, i) => {
     const before = (carry[i] as Value).aval;
-    if (sameType(before, { ...atom.aval, placement: atom.kind === "literal" ? before.placement : atom.aval.placement })) return;
+    if (sameType(before, { ...atom.aval, placement: atom.kind === "literal" ? before.placement : atom.aval.placement }))
+      return;
     const placed = !isServer(before.placement) || !isServer(atom.aval.placement);
     throw fault(
       "FAX1501",
@@ -159,6 +164,7 @@ function scanLength(rows: readonly Value[], length: number | undefined): number 
     }
     count = here;
   });
-  if (count === undefined) throw fault("FAX1502", "scan: without xs the length must be given", "lax.scan(f, init, null, { length: 10 })");
+  if (count === undefined)
+    throw fault("FAX1502", "scan: without xs the length must be given", "lax.scan(f, init, null, { length: 10 })");
   return count;
 }

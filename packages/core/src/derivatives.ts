@@ -112,7 +112,10 @@ function prepare(
 ): Diff {
   const flat = args.map((arg) => flatten<Leaf>(arg, { what: "argument" }));
   const argTrees = flat.map((part) => part.treedef);
-  const leaves = flat.flatMap((part) => part.leaves).map(asValue).map(intoAmbient);
+  const leaves = flat
+    .flatMap((part) => part.leaves)
+    .map(asValue)
+    .map(intoAmbient);
   const wanted = normalizeArgnums(name, argnums, args.length);
   const varies = flat.flatMap((part, i) => part.leaves.map(() => wanted.includes(i)));
   const paths = argTrees.flatMap((tree, i) => leafPaths(tree, `argument ${i}`));
@@ -126,7 +129,12 @@ function prepare(
     });
   });
   const treedef: TreeDef = { kind: "list", children: argTrees };
-  const traced = traceFunction(inner, leaves.map((leaf) => leaf.aval), treedef, `result of the function under ${name}`);
+  const traced = traceFunction(
+    inner,
+    leaves.map((leaf) => leaf.aval),
+    treedef,
+    `result of the function under ${name}`,
+  );
   let outputTree = traced.outTree;
   let auxTree: TreeDef = { kind: "null" };
   if (hasAux) {
@@ -270,7 +278,8 @@ function listOfLeaves(length: number): TreeDef {
 
 function plainOrBound(fn: AnyFunction, args: readonly unknown[]) {
   const protocol = traceableOf(fn);
-  if (!isTracing()) return { ...protocol.bindArguments(args), apply: (inner: readonly Tree[]) => protocol.apply(inner) };
+  if (!isTracing())
+    return { ...protocol.bindArguments(args), apply: (inner: readonly Tree[]) => protocol.apply(inner) };
   const { leaves, treedef } = flatten<Leaf>(args, { what: "arguments" });
   const values = leaves.map(asValue).map(intoAmbient);
   return {
@@ -305,7 +314,9 @@ export function jvp(fn: AnyFunction, primals: readonly unknown[], tangents: read
   const count = bound.leaves.length;
   bound.avals.forEach((aval, i) => {
     const tangent = boundTangents.leaves[i] as Value;
-    const fits = tangent.shape.join() === (bound.leaves[i] as Value).shape.join() && (isFloat(tangent.dtype) || !isFloat(aval.dtype));
+    const fits =
+      tangent.shape.join() === (bound.leaves[i] as Value).shape.join() &&
+      (isFloat(tangent.dtype) || !isFloat(aval.dtype));
     if (fits) return;
     throw new FaxError({
       code: "FAX1201",
@@ -320,7 +331,9 @@ export function jvp(fn: AnyFunction, primals: readonly unknown[], tangents: read
       ...values.slice(count).map((tangent, i) => (isFloat((bound.avals[i] as Aval).dtype) ? tangent : null)),
     ];
     const result = jvpInline(traced.jaxpr, [...traced.consts, ...values.slice(0, count)], tangentsIn);
-    const tangentsOut = result.tangents.map((tangent, i) => tangent ?? zerosOf(strong((result.outputs[i] as Value).aval)));
+    const tangentsOut = result.tangents.map(
+      (tangent, i) => tangent ?? zerosOf(strong((result.outputs[i] as Value).aval)),
+    );
     return {
       leaves: [...result.outputs, ...tangentsOut],
       treedef: { kind: "list", children: [traced.outTree, traced.outTree] },
@@ -428,7 +441,9 @@ function vjpAt(name: string, fn: AnyFunction, primals: readonly unknown[], hasAu
   const cotangentAvals = linear.outvars.map(({ aval }) => strong(aval));
   const pullback = (cotangent: unknown): Tree => {
     const leaves = checkCotangents(name, cotangent, outTree, "cotangent");
-    const floatOuts = outAvals.flatMap((aval, i) => (isFloat(aval.dtype) ? [i < outCount ? (leaves[i] as Value) : null] : []));
+    const floatOuts = outAvals.flatMap((aval, i) =>
+      isFloat(aval.dtype) ? [i < outCount ? (leaves[i] as Value) : null] : [],
+    );
     const present = floatOuts.filter((value) => value !== null);
     const transposed = staged(
       [...residuals, ...present],
@@ -445,7 +460,9 @@ function vjpAt(name: string, fn: AnyFunction, primals: readonly unknown[], hasAu
       },
     ) as readonly Value[];
     let next = 0;
-    const all = bound.avals.map((aval) => (isFloat(aval.dtype) ? (transposed[next++] as Value) : constant(0, aval.dtype)));
+    const all = bound.avals.map((aval) =>
+      isFloat(aval.dtype) ? (transposed[next++] as Value) : constant(0, aval.dtype),
+    );
     return unflatten<Leaf>(bound.treedef, all);
   };
   return { out, aux, pullback };
@@ -495,7 +512,10 @@ function jacobianApply(mode: "jacfwd" | "jacrev", options: GradOptions) {
     const varying = diff.inputs.filter((_, i) => diff.nonzero[i]);
     const { linear } = linearized;
     // blocks[o][i] has shape out.shape + in.shape
-    const blocks = mode === "jacrev" ? byRows(linear, residuals, floatOuts, varying) : byColumns(linear, residuals, floatOuts, varying);
+    const blocks =
+      mode === "jacrev"
+        ? byRows(linear, residuals, floatOuts, varying)
+        : byColumns(linear, residuals, floatOuts, varying);
     const perOutput = blocks.map((row) => asGradients(diff, row));
     const jacobian = unflatten<Tree>(diff.outputTree, perOutput) as Tree;
     return options.hasAux === true ? [jacobian, unflatten<Leaf>(diff.auxTree, outputs.slice(outCount))] : jacobian;
@@ -506,7 +526,12 @@ function mappedResiduals(residuals: readonly Value[]): Batched[] {
   return residuals.map((value) => ({ value, dim: null }));
 }
 
-function byRows(linear: Jaxpr, residuals: readonly Value[], outputs: readonly Value[], inputs: readonly Value[]): Value[][] {
+function byRows(
+  linear: Jaxpr,
+  residuals: readonly Value[],
+  outputs: readonly Value[],
+  inputs: readonly Value[],
+): Value[][] {
   return outputs.map((output, o) => {
     requireServer("jacrev", output, "the output", "reduce it to the server, or use jacfwd");
     const pulled = traceClosedPullback(linear, residuals.length, o);
@@ -519,10 +544,17 @@ function byRows(linear: Jaxpr, residuals: readonly Value[], outputs: readonly Va
   });
 }
 
-function byColumns(linear: Jaxpr, residuals: readonly Value[], outputs: readonly Value[], inputs: readonly Value[]): Value[][] {
+function byColumns(
+  linear: Jaxpr,
+  residuals: readonly Value[],
+  outputs: readonly Value[],
+  inputs: readonly Value[],
+): Value[][] {
   const columns = inputs.map((input, i) => {
     requireServer("jacfwd", input, "the argument", "use jacrev");
-    const tangents = inputs.map((other, k): Batched => (k === i ? { value: basis(input), dim: 0 } : { value: zerosOf(other.aval), dim: null }));
+    const tangents = inputs.map((other, k): Batched =>
+      k === i ? { value: basis(input), dim: 0 } : { value: zerosOf(other.aval), dim: null },
+    );
     return batchInline(linear, [...mappedResiduals(residuals), ...tangents], input.size);
   });
   return outputs.map((output, o) =>
@@ -536,7 +568,11 @@ function byColumns(linear: Jaxpr, residuals: readonly Value[], outputs: readonly
 
 function materializeRow({ value, dim }: Batched, size: number): Value {
   if (dim === null) {
-    return lax.broadcast_in_dim(value, [size, ...value.shape], value.shape.map((_, axis) => axis + 1));
+    return lax.broadcast_in_dim(
+      value,
+      [size, ...value.shape],
+      value.shape.map((_, axis) => axis + 1),
+    );
   }
   if (dim === 0) return value;
   const others = value.shape.map((_, axis) => axis).filter((axis) => axis !== dim);
@@ -571,12 +607,18 @@ function traceClosedPullback(linear: Jaxpr, residualCount: number, o: number): J
  * @example
  * const J = jacfwd((x) => np.square(x))(np.array([1, 2])); // [[2, 0], [0, 4]]
  */
-export function jacfwd<A extends readonly unknown[], R>(fn: (...args: A) => R, options?: Argnums | GradOptions): (...args: A) => R {
+export function jacfwd<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  options?: Argnums | GradOptions,
+): (...args: A) => R {
   return transformed(fn, "jacfwd", jacobianApply("jacfwd", normalizeOptions(options))) as (...args: A) => R;
 }
 
 /** The Jacobian by reverse mode, best where inputs outnumber outputs. See `jacfwd`. */
-export function jacrev<A extends readonly unknown[], R>(fn: (...args: A) => R, options?: Argnums | GradOptions): (...args: A) => R {
+export function jacrev<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  options?: Argnums | GradOptions,
+): (...args: A) => R {
   return transformed(fn, "jacrev", jacobianApply("jacrev", normalizeOptions(options))) as (...args: A) => R;
 }
 
@@ -586,6 +628,9 @@ export function jacrev<A extends readonly unknown[], R>(fn: (...args: A) => R, o
  * @example
  * const H = hessian((x) => np.sum(np.power(x, 3)))(np.array([1, 2])); // [[6, 0], [0, 12]]
  */
-export function hessian<A extends readonly unknown[], R>(fn: (...args: A) => R, options?: Argnums | GradOptions): (...args: A) => R {
+export function hessian<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  options?: Argnums | GradOptions,
+): (...args: A) => R {
   return jacfwd(jacrev(fn, options), options);
 }

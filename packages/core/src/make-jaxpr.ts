@@ -1,11 +1,4 @@
-import {
-  dce,
-  type Jaxpr,
-  type PrintOptions,
-  printJaxpr,
-  type TreeDef,
-  type Value,
-} from "@fax/compiler";
+import { dce, type Jaxpr, type PrintOptions, printJaxpr, type TreeDef, type Value } from "@fax/compiler";
 import type { AnyFunction } from "./jit.ts";
 import { traceFunction } from "./run.ts";
 import { traceableOf } from "./traceable.ts";

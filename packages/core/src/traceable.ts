@@ -2,7 +2,16 @@
  * How a function enters a trace. An ordinary function takes its arguments as they are; a program declares where each of
  * them lies. Every transform works on this interface and gives a function that has it again, so that they compose.
  */
-import { type Aval, currentBuilder, flatten, isArrayLeaf, type Leaf, type Tree, type TreeDef, type Value } from "@fax/compiler";
+import {
+  type Aval,
+  currentBuilder,
+  flatten,
+  isArrayLeaf,
+  type Leaf,
+  type Tree,
+  type TreeDef,
+  type Value,
+} from "@fax/compiler";
 import { asValue } from "./values.ts";
 
 export const traceable: unique symbol = Symbol("fax.traceable");

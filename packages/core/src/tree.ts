@@ -1,8 +1,16 @@
 /** Pytrees: arrays and numbers at the leaves; lists, plain objects (by sorted key) and null, the empty subtree, above. */
-import { FaxError, flatten as flattenTree, type Leaf, sameTreeDef, type TreeDef, unflatten as unflattenTree, userLocation } from "@fax/compiler";
+import {
+  FaxError,
+  flatten as flattenTree,
+  type Leaf,
+  sameTreeDef,
+  type TreeDef,
+  unflatten as unflattenTree,
+  userLocation,
+} from "@fax/compiler";
 
 /** A tree of the same structure with other leaves. */
-export type Mapped<T, L> = T extends readonly (infer _)[]
+export type Mapped<T, L> = T extends readonly unknown[]
   ? { [K in keyof T]: Mapped<T[K], L> }
   : T extends null
     ? null

@@ -52,12 +52,18 @@ export function vmap<F extends AnyFunction>(fn: F, inAxes?: Axes | VmapOptions, 
   ) as unknown as F;
 }
 
-function normalize(inAxes: Axes | VmapOptions | undefined, outAxes: Axes | undefined): Required<Omit<VmapOptions, "axisSize">> & VmapOptions {
+function normalize(
+  inAxes: Axes | VmapOptions | undefined,
+  outAxes: Axes | undefined,
+): Required<Omit<VmapOptions, "axisSize">> & VmapOptions {
   if (typeof inAxes === "object" && inAxes !== null && !Array.isArray(inAxes)) {
     const options = inAxes as VmapOptions;
     if (["inAxes", "outAxes", "axisSize"].some((key) => key in options)) return { inAxes: 0, outAxes: 0, ...options };
   }
-  return { inAxes: (inAxes as Axes | undefined) ?? (inAxes === null ? null : 0), outAxes: outAxes === undefined ? 0 : outAxes };
+  return {
+    inAxes: (inAxes as Axes | undefined) ?? (inAxes === null ? null : 0),
+    outAxes: outAxes === undefined ? 0 : outAxes,
+  };
 }
 
 function applyMapped(
@@ -152,7 +158,9 @@ function expandAxes(axes: Axes, treedef: TreeDef, what: string): (number | null)
     return treedef.children.flatMap((child, i) => expandAxes((axes as readonly Axes[])[i] as Axes, child, what));
   }
   if (!Array.isArray(axes) && treedef.kind === "object") {
-    return treedef.keys.flatMap((key, i) => expandAxes((axes as { readonly [key: string]: Axes })[key] ?? null, treedef.children[i] as TreeDef, what));
+    return treedef.keys.flatMap((key, i) =>
+      expandAxes((axes as { readonly [key: string]: Axes })[key] ?? null, treedef.children[i] as TreeDef, what),
+    );
   }
   throw new FaxError({
     code: "FAX1403",
