@@ -1,0 +1,1 @@
+// $ fax run FAX3001-there-is-no-such-file.fax.ts

@@ -1,0 +1,4 @@
+// $ FAX_DEBUG=wsgl fax inspect FAX3006.fax.ts
+import { f32, np, program } from "@fax/core";
+
+export const loss = program({ placements: { clients: 3 }, args: [f32(2)] }, (w) => np.sum(w));

@@ -1,0 +1,7 @@
+// $ fax check FAX3007.fax.ts
+import { f32, federatedMean, program } from "@fax/core";
+
+export const mean = program(
+  { placements: { clients: 8 }, args: [f32(256)] },
+  (model) => federatedMean(model), // ← FAX3007
+);
