@@ -5,7 +5,11 @@ import { primitiveSuite } from "./support/primitive-suite.ts";
 
 describe("every primitive", () => {
   it("has samples", () => {
-    expect(allPrimitives().filter(({ samples }) => samples.length === 0).map(({ name }) => name)).toEqual([]);
+    expect(
+      allPrimitives()
+        .filter(({ samples }) => samples.length === 0)
+        .map(({ name }) => name),
+    ).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 /** The `fax` command. */
 import { registerLibrary } from "@fax/compiler";
+import { debugSwitches } from "@fax/compiler/diagnostics";
 import { check } from "./check.ts";
 import { runCommandLine } from "./command-line.ts";
 import { compile } from "./compile.ts";
@@ -14,6 +15,8 @@ registerLibrary(import.meta.url);
 const args = process.argv.slice(2);
 const terminal = processTerminal();
 try {
+  // A switch that is misspelt is said at once, whatever the command comes to.
+  debugSwitches();
   process.exitCode = await runCommandLine(
     args,
     {

@@ -13,6 +13,8 @@ export interface BufferSpec {
   readonly bytes: number;
   /** `input`: given by the caller; `output`: new at each call and handed to the caller; `temp`: lives during the call. */
   readonly role: "input" | "output" | "temp";
+  /** Of an input: the caller gives it up; the program may write it, and an output may be it. */
+  readonly donated?: boolean;
   /** What it holds, for reading plans and profiles. */
   readonly label: string;
 }

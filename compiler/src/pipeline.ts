@@ -19,6 +19,7 @@ import { findPrimitive } from "./primitives/define.ts";
 import { type Reporter, reporter } from "./diagnostics/report.ts";
 import { cse } from "./transforms/cse.ts";
 import { dce } from "./transforms/dce.ts";
+import { hoist } from "./transforms/hoist.ts";
 import { simplify } from "./transforms/simplify.ts";
 
 const primitives: PrimitiveTable = { find: findPrimitive };
@@ -28,7 +29,8 @@ export function optimize(jaxpr: Jaxpr): Jaxpr {
   const report = reporter();
   const live = pass("dce", dce, jaxpr, report);
   const simple = pass("simplify", simplify, live, report);
-  const shared = pass("cse", cse, simple, report);
+  const hoisted = pass("hoist", hoist, simple, report);
+  const shared = pass("cse", cse, hoisted, report);
   return last(pass("dce", dce, shared, report));
 }
 
@@ -52,20 +54,24 @@ export function fused(jaxpr: Jaxpr, profile: AdapterProfile): FusedProgram {
 }
 
 /** Kernels and the buffers that they work on. */
-export function planned(jaxpr: Jaxpr, profile: AdapterProfile): { program: FusedProgram; plan: MemoryPlan } {
+export function planned(
+  jaxpr: Jaxpr,
+  profile: AdapterProfile,
+  donated: readonly number[] = [],
+): { program: FusedProgram; plan: MemoryPlan } {
   const program = fused(jaxpr, profile);
   const plan = reporter().stage(
     "plan",
     "plan",
-    () => planMemory(program, profile),
+    () => planMemory(program, profile, donated),
     (made) => printMemoryPlan(program, made),
   );
   return { program, plan };
 }
 
-/** What runs on an adapter. Throws FAX2003 for what the adapter cannot hold. */
-export function generate(jaxpr: Jaxpr, profile: AdapterProfile): Executable {
-  const { program, plan } = planned(jaxpr, profile);
+/** What runs on an adapter; `donated` inputs are given up by the caller. Throws FAX2003 for what the adapter cannot hold. */
+export function generate(jaxpr: Jaxpr, profile: AdapterProfile, donated: readonly number[] = []): Executable {
+  const { program, plan } = planned(jaxpr, profile, donated);
   return reporter().stage(
     "generate",
     "wgsl",
@@ -78,16 +84,19 @@ export function generate(jaxpr: Jaxpr, profile: AdapterProfile): Executable {
 export class CompiledProgram {
   /** Optimized, without constvars, placements in it. */
   readonly jaxpr: Jaxpr;
+  /** Inputs, by position, whose values the caller gives up. */
+  readonly donated: readonly number[];
   #executable: { readonly profile: AdapterProfile; readonly executable: Executable } | null = null;
 
-  constructor(jaxpr: Jaxpr) {
+  constructor(jaxpr: Jaxpr, donated: readonly number[] = []) {
     this.jaxpr = jaxpr;
+    this.donated = donated;
   }
 
   /** Lowered for an adapter; computed once. */
   executable(profile: AdapterProfile): Executable {
     if (this.#executable === null || this.#executable.profile !== profile) {
-      this.#executable = { profile, executable: generate(this.jaxpr, profile) };
+      this.#executable = { profile, executable: generate(this.jaxpr, profile, this.donated) };
     }
     return this.#executable.executable;
   }

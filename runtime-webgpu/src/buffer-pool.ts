@@ -1,11 +1,21 @@
 /**
- * Device buffers, reused by size class. A buffer may be taken again as soon as its last use is submitted: the queue runs
- * in order. What a buffer held before is still in it.
+ * Device buffers, reused by size class. A buffer may be taken again as soon as its last use is recorded: commands run in
+ * order. What a buffer held before is still in it. The one made first is taken first: however a program's values are
+ * freed, its calls meet the same buffers together again, and so their bind groups.
  */
-export interface PooledBuffer {
+import { IdHeap } from "./id-heap.ts";
+
+/** What a kernel is bound to: a buffer, from an offset on. */
+export interface BoundBuffer {
   readonly gpu: GPUBuffer;
-  /** Never given twice in a process: names the buffer in keys of bind groups. */
+  readonly offset: number;
+  /** Never given twice in a process: names the buffer and the offset in keys of bind groups. */
   readonly id: number;
+  /** The last batch of calls that uses it. */
+  batch: number;
+}
+
+export interface PooledBuffer extends BoundBuffer {
   /** Size of the allocation; what it holds may be less. */
   readonly capacity: number;
   /** The device could not make it: never to be used again. */
@@ -14,18 +24,24 @@ export interface PooledBuffer {
 
 let nextId = 0;
 
-const smallest = 256;
+export function nextBufferId(): number {
+  return nextId++;
+}
+
+/** Little more than what was asked for: a program asks for the same sizes again and again. */
+const granularity = 256;
 const idleFloor = 256 * 2 ** 20;
 
 export class BufferPool {
   readonly #device: GPUDevice;
   readonly #usage: GPUBufferUsageFlags;
   readonly #maxSize: number;
-  readonly #idle = new Map<number, PooledBuffer[]>();
+  readonly #idle = new Map<number, IdHeap<PooledBuffer>>();
   #idleBytes = 0;
   #usedBytes = 0;
   #usedCount = 0;
   #peakBytes = 0;
+  #made = 0;
 
   constructor(device: GPUDevice, usage: GPUBufferUsageFlags) {
     this.#device = device;
@@ -49,6 +65,16 @@ export class BufferPool {
     return this.#peakBytes;
   }
 
+  /** Buffers made so far. */
+  get made(): number {
+    return this.#made;
+  }
+
+  /** Forgets how much was used at once before. */
+  resetPeak(): void {
+    this.#peakBytes = this.#usedBytes;
+  }
+
   /** `fresh` collects a buffer that had to be made: making it may fail, which an error scope around the call sees. */
   take(bytes: number, fresh: PooledBuffer[]): PooledBuffer {
     const capacity = this.#capacity(bytes);
@@ -61,17 +87,17 @@ export class BufferPool {
       return idle;
     }
     const gpu = this.#device.createBuffer({ size: capacity, usage: this.#usage });
-    const made = { gpu, id: nextId++, capacity, broken: false };
+    this.#made++;
+    const made = { gpu, offset: 0, id: nextBufferId(), capacity, batch: -1, broken: false };
     fresh.push(made);
     return made;
   }
 
   /** Whether `take` finds one, and so cannot fail. */
   has(bytes: number): boolean {
-    return (this.#idle.get(this.#capacity(bytes))?.length ?? 0) > 0;
+    return (this.#idle.get(this.#capacity(bytes))?.size ?? 0) > 0;
   }
 
-  /** The last taken is the first reused: loops meet the same buffers again, and so their bind groups. */
   give(buffer: PooledBuffer): void {
     this.#usedBytes -= buffer.capacity;
     this.#usedCount--;
@@ -80,50 +106,43 @@ export class BufferPool {
       return;
     }
     this.#idleBytes += buffer.capacity;
-    const idle = this.#idle.get(buffer.capacity);
-    // A class that is used moves to the end of the map: trimming starts with those that are not.
-    this.#idle.delete(buffer.capacity);
-    this.#idle.set(buffer.capacity, idle ?? []);
-    (this.#idle.get(buffer.capacity) as PooledBuffer[]).push(buffer);
-    this.#trim(Math.max(idleFloor, this.#peakBytes / 2));
+    let idle = this.#idle.get(buffer.capacity);
+    if (idle === undefined) this.#idle.set(buffer.capacity, (idle = new IdHeap()));
+    idle.push(buffer);
+    const most = Math.max(idleFloor, this.#peakBytes / 2);
+    if (this.#idleBytes > most) this.#trim(most, buffer.capacity);
   }
 
   /** For buffers whose making failed; those still in use go when they are given back. */
   discard(buffers: readonly PooledBuffer[]): void {
     for (const buffer of buffers) {
       buffer.broken = true;
-      const idle = this.#idle.get(buffer.capacity);
-      const at = idle?.indexOf(buffer) ?? -1;
-      if (idle === undefined || at < 0) continue;
-      idle.splice(at, 1);
+      if (this.#idle.get(buffer.capacity)?.delete(buffer) !== true) continue;
       this.#idleBytes -= buffer.capacity;
       buffer.gpu.destroy();
     }
   }
 
   #capacity(bytes: number): number {
-    return Math.min(sizeClass(bytes), this.#maxSize - (this.#maxSize % 4));
+    return Math.min(Math.ceil(bytes / granularity) * granularity, this.#maxSize - (this.#maxSize % 4));
   }
 
-  #trim(most: number): void {
+  /** Other classes than the one in use now go first. */
+  #trim(most: number, current: number): void {
     for (const [capacity, idle] of this.#idle) {
-      while (this.#idleBytes > most) {
-        const buffer = idle.shift();
-        if (buffer === undefined) break;
-        this.#idleBytes -= capacity;
-        buffer.gpu.destroy();
-      }
-      if (idle.length === 0) this.#idle.delete(capacity);
-      if (this.#idleBytes <= most) return;
+      if (capacity !== current) this.#trimClass(capacity, idle, most);
     }
+    const idle = this.#idle.get(current);
+    if (idle !== undefined) this.#trimClass(current, idle, most);
   }
-}
 
-/** Powers of two up to 64 KiB, then four steps between powers: at most a quarter is wasted. */
-function sizeClass(bytes: number): number {
-  if (bytes <= smallest) return smallest;
-  const power = 2 ** Math.ceil(Math.log2(bytes));
-  if (power <= 65536) return power;
-  const step = power / 8;
-  return Math.ceil(bytes / step) * step;
+  #trimClass(capacity: number, idle: IdHeap<PooledBuffer>, most: number): void {
+    while (this.#idleBytes > most) {
+      const buffer = idle.popLast();
+      if (buffer === undefined) break;
+      this.#idleBytes -= capacity;
+      buffer.gpu.destroy();
+    }
+    if (idle.size === 0) this.#idle.delete(capacity);
+  }
 }

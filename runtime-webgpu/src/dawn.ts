@@ -70,8 +70,7 @@ function found(adapter: GPUAdapter, source: AdapterSource): FoundAdapter {
   const device = info.device.replace(/-+$/, "") || `${info.vendor} ${info.architecture}`.trim() || "unnamed adapter";
   // SwiftShader calls its device by the name of its code generator, which tells a reader nothing.
   const own = /^SwiftShader driver (.*)$/.exec(info.description)?.[1];
-  const name =
-    own !== undefined ? `SwiftShader ${own}` : info.description ? `${device} (${info.description})` : device;
+  const name = own !== undefined ? `SwiftShader ${own}` : info.description ? `${device} (${info.description})` : device;
   return { adapter, source, class: isSoftware(info) ? "cpu" : "gpu", name };
 }
 

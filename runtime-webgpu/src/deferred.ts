@@ -3,11 +3,12 @@
  * a user's program is synchronous. What is asked for is written down and replayed in order.
  */
 import type { DType, HostArray, HostData } from "@fax/compiler/executable";
+import type { Scalar } from "./scalars.ts";
 
 /** What runs programs: a device, or an evaluator in its place. */
 export interface Backend<Program, Handle> {
   upload(data: HostArray): Handle;
-  execute(program: Program, inputs: readonly Handle[]): readonly Handle[];
+  execute(program: Program, inputs: readonly (Handle | Scalar)[]): readonly Handle[];
   read(handle: Handle, dtype: DType, size: number): Promise<HostData>;
   release(handle: Handle): void;
 }
@@ -43,10 +44,11 @@ export class DeferredBackend<Program, Handle> {
   execute(
     program: Program,
     outputs: number,
-    inputs: readonly DeferredHandle<Handle>[],
+    inputs: readonly (DeferredHandle<Handle> | Scalar)[],
   ): readonly DeferredHandle<Handle>[] {
-    const results = Array.from({ length: outputs }, () => new DeferredHandle<Handle>());
-    this.#act(results, (backend) => backend.execute(program, inputs.map(present)));
+    const results: DeferredHandle<Handle>[] = [];
+    for (let i = 0; i < outputs; i++) results.push(new DeferredHandle<Handle>());
+    this.#act(results, (backend) => backend.execute(program, inputs.map(given)));
     return results;
   }
 
@@ -89,7 +91,9 @@ export class DeferredBackend<Program, Handle> {
       return;
     }
     const handles = body(opened.backend);
-    for (const [index, result] of results.entries()) result.value = { handle: handles[index] as Handle };
+    for (let i = 0; i < results.length; i++) {
+      (results[i] as DeferredHandle<Handle>).value = { handle: handles[i] as Handle };
+    }
   }
 
   #open(opened: { readonly backend: Backend<Program, Handle> } | { readonly error: unknown }): void {
@@ -98,6 +102,10 @@ export class DeferredBackend<Program, Handle> {
     this.#waiting = [];
     for (const act of waiting) act();
   }
+}
+
+function given<Handle>(input: DeferredHandle<Handle> | Scalar): Handle | Scalar {
+  return input instanceof DeferredHandle ? present<Handle>(input) : input;
 }
 
 function present<Handle>({ value }: DeferredHandle<Handle>): Handle {

@@ -1,128 +1,126 @@
-/** Encodes a call: its dispatches in order, loops unrolled into the same pass, counters by dynamic offsets. */
+/** Records calls into a command buffer: their dispatches in order, loops unrolled into one pass, counters by dynamic offsets. */
 import { InternalError } from "@fax/compiler/diagnostics";
-import type { PooledBuffer } from "./buffer-pool.ts";
+import type { BindGroups } from "./bind-groups.ts";
+import type { BoundBuffer } from "./buffer-pool.ts";
 import type { LoopCounters } from "./loop-counters.ts";
 import { paddedBytes, pick, type PreparedExecutable, type PreparedStep } from "./prepared.ts";
 
 /**
- * A command buffer holds at most so many dispatches: below it a call is one submit. More at once would hold memory for
+ * A command buffer holds at most so many commands: below it a call is one submit. More at once would hold memory for
  * all of them, and drivers stop a queue that is busy too long with one.
  */
-export const dispatchesPerSubmit = 4096;
+export const commandsPerSubmit = 4096;
 
-/** Bind groups that an executable remembers, per dispatch of its text. */
-const rememberedPerSlot = 8;
-
-export class CallEncoder {
+export class Recorder {
   readonly #device: GPUDevice;
-  readonly #prepared: PreparedExecutable;
-  readonly #buffers: readonly PooledBuffer[];
   readonly #counters: LoopCounters;
-  /** The bind group of each dispatch in this call; with alternating buffers, two. */
-  readonly #groups: (GPUBindGroup | undefined)[];
+  readonly #groups: BindGroups;
   readonly #iterations: number[] = [];
+  readonly #bound: BoundBuffer[] = [];
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #pipeline: GPUComputePipeline | null = null;
-  #inEncoder = 0;
-  dispatches = 0;
+  #recorded = 0;
+  #work = 0;
+  #dispatches = 0;
 
-  /** `buffers`: by index of the executable. */
-  constructor(
-    device: GPUDevice,
-    prepared: PreparedExecutable,
-    buffers: readonly PooledBuffer[],
-    counters: LoopCounters,
-  ) {
+  constructor(device: GPUDevice, counters: LoopCounters, groups: BindGroups) {
     this.#device = device;
-    this.#prepared = prepared;
-    this.#buffers = buffers;
     this.#counters = counters;
-    this.#groups = new Array<GPUBindGroup | undefined>(2 * prepared.slots);
-    if (prepared.longestLoop > 0) counters.reserve(prepared.longestLoop);
+    this.#groups = groups;
   }
 
-  /** Yields what is to be submitted, in order. */
-  *commands(): Generator<GPUCommandBuffer> {
-    yield* this.#steps(this.#prepared.steps);
-    const last = this.#finish();
-    if (last !== null) yield last;
+  /** Commands that are not submitted yet. */
+  get recorded(): number {
+    return this.#recorded;
   }
 
-  *#steps(steps: readonly PreparedStep[]): Generator<GPUCommandBuffer> {
-    for (const step of steps) {
-      if (step.kind === "loop") {
-        const depth = this.#iterations.length;
-        for (let iteration = 0; iteration < step.length; iteration++) {
-          this.#iterations[depth] = iteration;
-          yield* this.#steps(step.body);
-        }
-        this.#iterations.length = depth;
-        continue;
-      }
-      if (this.#inEncoder >= dispatchesPerSubmit) {
-        const full = this.#finish();
-        if (full !== null) yield full;
-      }
-      const odd = (this.#iterations.at(-1) ?? 0) % 2 === 1;
-      if (step.kind === "dispatch") this.#dispatch(step, odd);
-      else this.#copy(step, odd);
-    }
+  /** Recorded since the device was opened. */
+  get dispatches(): number {
+    return this.#dispatches;
   }
 
-  #dispatch(step: Extract<PreparedStep, { kind: "dispatch" }>, odd: boolean): void {
-    const { kernel, workgroups } = step;
-    if (kernel.pipeline === null) throw new InternalError(`${kernel.name} is not compiled`);
-    this.#encoder ??= this.#device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass();
-    if (this.#pipeline !== kernel.pipeline) this.#pass.setPipeline(kernel.pipeline);
-    this.#pipeline = kernel.pipeline;
-    this.#pass.setBindGroup(0, (this.#groups[2 * step.slot + (odd ? 1 : 0)] ??= this.#bindGroup(step, odd)));
-    if (kernel.counters > 0) {
-      const offsets = Array.from({ length: kernel.counters }, (_, loop) => {
-        return (this.#iterations[loop] as number) * this.#counters.stride;
-      });
-      this.#pass.setBindGroup(1, this.#counters.group(kernel.counters), offsets);
-    }
-    this.#pass.dispatchWorkgroups(...workgroups);
-    this.#inEncoder++;
-    this.dispatches++;
+  /** A call without loops; `buffers` by index of the executable. */
+  record(prepared: PreparedExecutable, buffers: readonly BoundBuffer[]): void {
+    for (const step of prepared.steps) this.#step(step, buffers, false);
   }
 
-  #copy(step: Extract<PreparedStep, { kind: "copy" }>, odd: boolean): void {
-    const from = this.#buffer(pick(step.from, odd));
-    const to = this.#buffer(pick(step.to, odd));
-    if (step.bytes === 0 || from === to) return;
+  /** Stops after an iteration whenever there are enough commands for a submit, or so many operations and bytes in them. */
+  *recordLoops(prepared: PreparedExecutable, buffers: readonly BoundBuffer[], mostWork: number): Generator<void> {
+    if (prepared.longestLoop > 0) this.#counters.reserve(prepared.longestLoop);
+    this.#iterations.length = 0;
+    yield* this.#walk(prepared.steps, buffers, mostWork);
+  }
+
+  copy(from: BoundBuffer, to: BoundBuffer, bytes: number): void {
+    if (bytes === 0 || from === to) return;
     this.#endPass();
     this.#encoder ??= this.#device.createCommandEncoder();
-    this.#encoder.copyBufferToBuffer(from.gpu, 0, to.gpu, 0, paddedBytes(step.bytes));
-    this.#inEncoder++;
+    this.#encoder.copyBufferToBuffer(from.gpu, from.offset, to.gpu, to.offset, paddedBytes(bytes));
+    this.#recorded++;
   }
 
-  #bindGroup(step: Extract<PreparedStep, { kind: "dispatch" }>, odd: boolean): GPUBindGroup {
-    const { layout } = step.kernel;
-    const { bindGroups, executable, slots } = this.#prepared;
-    let key = `${layout.id}`;
-    const entries = step.buffers.map((ref, binding): GPUBindGroupEntry => {
-      const index = pick(ref, odd);
-      const buffer = this.#buffer(index);
-      const size = paddedBytes(executable.buffers[index]?.bytes ?? 0);
-      key += ` ${buffer.id}:${size}`;
-      return { binding, resource: { buffer: buffer.gpu, offset: 0, size } };
-    });
-    let group = bindGroups.get(key);
-    if (group === undefined) {
-      group = this.#device.createBindGroup({ layout: layout.buffers, entries });
-      if (bindGroups.size >= rememberedPerSlot * slots) bindGroups.clear();
-      bindGroups.set(key, group);
+  /** What was recorded since the last time; null if nothing. */
+  finish(): GPUCommandBuffer | null {
+    this.#endPass();
+    const commands = this.#encoder?.finish() ?? null;
+    this.#encoder = null;
+    this.#recorded = 0;
+    this.#work = 0;
+    return commands;
+  }
+
+  *#walk(steps: readonly PreparedStep[], buffers: readonly BoundBuffer[], mostWork: number): Generator<void> {
+    for (const step of steps) {
+      if (step.kind !== "loop") {
+        this.#step(step, buffers, (this.#iterations.at(-1) ?? 0) % 2 === 1);
+        continue;
+      }
+      const depth = this.#iterations.length;
+      for (let iteration = 0; iteration < step.length; iteration++) {
+        this.#iterations[depth] = iteration;
+        yield* this.#walk(step.body, buffers, mostWork);
+        if (this.#recorded < commandsPerSubmit && this.#work < mostWork) continue;
+        const iterations = [...this.#iterations];
+        yield;
+        // Other calls may have been recorded meanwhile.
+        this.#iterations.splice(0, this.#iterations.length, ...iterations);
+      }
+      this.#iterations.length = depth;
     }
-    return group;
   }
 
-  #buffer(index: number): PooledBuffer {
-    const buffer = this.#buffers[index];
-    if (buffer === undefined) throw new InternalError(`no buffer ${index} in a call of ${this.#prepared.label}`);
-    return buffer;
+  #step(step: PreparedStep, buffers: readonly BoundBuffer[], odd: boolean): void {
+    if (step.kind === "dispatch") this.#dispatch(step, buffers, odd);
+    else if (step.kind === "copy") {
+      this.copy(bufferAt(buffers, pick(step.from, odd)), bufferAt(buffers, pick(step.to, odd)), step.bytes);
+    } else throw new InternalError("a loop in a call without loops");
+  }
+
+  #dispatch(step: Extract<PreparedStep, { kind: "dispatch" }>, buffers: readonly BoundBuffer[], odd: boolean): void {
+    const { kernel, workgroups, work } = step;
+    const { pipeline } = kernel;
+    if (pipeline === null) throw new InternalError(`${kernel.name} is not compiled`);
+    const bound = this.#bound;
+    bound.length = 0;
+    for (const ref of step.buffers) bound.push(bufferAt(buffers, pick(ref, odd)));
+    const group = this.#groups.get(kernel.layout, bound, step.sizes);
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass();
+    if (this.#pipeline !== pipeline) this.#pass.setPipeline(pipeline);
+    this.#pipeline = pipeline;
+    this.#pass.setBindGroup(0, group);
+    if (kernel.counters > 0) {
+      const offsets: number[] = [];
+      for (let loop = 0; loop < kernel.counters; loop++) {
+        offsets.push((this.#iterations[loop] as number) * this.#counters.stride);
+      }
+      this.#pass.setBindGroup(1, this.#counters.group(kernel.counters), offsets);
+    }
+    this.#pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
+    this.#recorded++;
+    this.#work += work;
+    this.#dispatches++;
   }
 
   #endPass(): void {
@@ -130,12 +128,10 @@ export class CallEncoder {
     this.#pass = null;
     this.#pipeline = null;
   }
+}
 
-  #finish(): GPUCommandBuffer | null {
-    this.#endPass();
-    const commands = this.#encoder?.finish() ?? null;
-    this.#encoder = null;
-    this.#inEncoder = 0;
-    return commands;
-  }
+function bufferAt(buffers: readonly BoundBuffer[], index: number): BoundBuffer {
+  const buffer = buffers[index];
+  if (buffer === undefined) throw new InternalError(`no buffer ${index} in a call`);
+  return buffer;
 }

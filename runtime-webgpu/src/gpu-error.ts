@@ -1,6 +1,9 @@
 /** What a device reports, as errors that say what to do. */
 import { FaxError } from "@fax/compiler/diagnostics";
 
+/** Seconds without progress after which reads of values fail. */
+export const stallVariable = "FAX_STALL_SECONDS";
+
 export function lostError(device: string, info: { readonly reason: string; readonly message: string }): FaxError {
   return new FaxError({
     code: "FAX2004",
@@ -9,6 +12,15 @@ export function lostError(device: string, info: { readonly reason: string; reado
         ? `device: ${device} was closed before the value was computed`
         : `device: ${device} was lost: ${firstLine(info.message)}`,
     help: "run again, or choose another device: FAX_DEVICE=software",
+  });
+}
+
+/** The device has not finished anything for `ms`. */
+export function stalledError(device: string, ms: number): FaxError {
+  return new FaxError({
+    code: "FAX2008",
+    message: `device: ${device} has made no progress for ${ms / 1000} s`,
+    help: `a kernel may never end; if it is only slow, set ${stallVariable} to more seconds`,
   });
 }
 

@@ -5,22 +5,39 @@
 import { type FaxError, InternalError } from "@fax/compiler/diagnostics";
 import type { BufferPool, PooledBuffer } from "./buffer-pool.ts";
 
-/** What became of a call: known some turns after it is submitted. Its failure is also that of all that depends on it. */
+/**
+ * What became of calls that were submitted together: known some turns afterwards. Their failure is also that of all that
+ * depends on them.
+ */
 export class Verdict {
   error: FaxError | null = null;
   settled = false;
-  readonly done: Promise<void>;
+  readonly #inputs: Verdict[] = [];
+  #done: Promise<void> | null = null;
 
-  constructor(own: Promise<FaxError | null>, inputs: readonly Verdict[]) {
-    this.done = this.#decide(own, inputs);
+  /** Of a value that is used. */
+  dependOn(input: Verdict): void {
+    if (input !== this && (!input.settled || input.error !== null) && !this.#inputs.includes(input)) {
+      this.#inputs.push(input);
+    }
   }
 
-  /** Never rejects: whoever reads the value finds the error. */
-  async #decide(own: Promise<FaxError | null>, inputs: readonly Verdict[]): Promise<void> {
-    for (const input of inputs) if (!input.settled) await input.done;
+  /** Once, when the commands are submitted. */
+  decide(own: Promise<FaxError | null>): void {
+    this.#done = this.#decide(own);
+  }
+
+  /** Never rejects: whoever reads the value finds the error. To be called after `decide`. */
+  get done(): Promise<void> {
+    return this.#done ?? Promise.reject(new InternalError("a verdict is awaited on what is not submitted"));
+  }
+
+  async #decide(own: Promise<FaxError | null>): Promise<void> {
+    for (const input of this.#inputs) if (!input.settled) await input.done;
     const error = await own;
-    this.error = inputs.find((input) => input.error !== null)?.error ?? error;
+    this.error = this.#inputs.find((input) => input.error !== null)?.error ?? error;
     this.settled = true;
+    this.#inputs.length = 0;
   }
 }
 
@@ -33,6 +50,11 @@ export class Storage {
   constructor(buffer: PooledBuffer, pool: BufferPool) {
     this.buffer = buffer;
     this.#pool = pool;
+  }
+
+  /** Whether nobody but one handle knows it. */
+  get isShared(): boolean {
+    return this.#references > 1;
   }
 
   retain(): this {

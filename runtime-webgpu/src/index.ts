@@ -10,3 +10,4 @@ export {
   type OpenedDevice,
   parseDevicePreference,
 } from "./open.ts";
+export type { Scalar } from "./scalars.ts";

@@ -24,6 +24,11 @@ export class LoopCounters {
     this.stride = device.limits.minUniformBufferOffsetAlignment;
   }
 
+  /** Whether so many iterations need a new buffer, for which nothing that is not submitted may use the present one. */
+  grows(length: number): boolean {
+    return length > this.#length;
+  }
+
   /** To be called before anything is encoded that uses them: growing replaces the buffer. */
   reserve(length: number): void {
     if (length <= this.#length) return;

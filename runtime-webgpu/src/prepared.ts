@@ -1,18 +1,23 @@
-/** An executable made ready for one device: limits checked, kernels compiled, bind groups remembered. */
+/** An executable made ready for one device: limits checked, kernels compiled, all that is the same in every call known. */
 import type { FaxError } from "@fax/compiler/diagnostics";
 import { InternalError } from "@fax/compiler/diagnostics";
 import type { AdapterProfile, BufferRef, Executable, Step } from "@fax/compiler/executable";
 import { limitError } from "./gpu-error.ts";
 import type { BindingLayout, PipelineCache } from "./pipelines.ts";
 
+/** A call that needs a new buffer of so many bytes is submitted by itself: if there is no memory, it fails alone. */
+const largeBuffer = 2 ** 20;
+
 export type PreparedStep =
   | {
       readonly kind: "dispatch";
       readonly kernel: PreparedKernel;
       readonly buffers: readonly BufferRef[];
+      /** Bytes that are bound of each. */
+      readonly sizes: readonly number[];
       readonly workgroups: readonly [number, number, number];
-      /** Names the dispatch among those of its executable. */
-      readonly slot: number;
+      /** Operations and bytes, added. */
+      readonly work: number;
     }
   | { readonly kind: "copy"; readonly from: BufferRef; readonly to: BufferRef; readonly bytes: number }
   | { readonly kind: "loop"; readonly length: number; readonly body: readonly PreparedStep[] };
@@ -28,16 +33,24 @@ export interface PreparedKernel {
 export class PreparedExecutable {
   readonly executable: Executable;
   readonly steps: readonly PreparedStep[];
-  /** Number of dispatches in the text of the program, and when it runs, loops counted through. */
-  readonly slots: number;
+  /** Number of dispatches when it runs, loops counted through. */
   readonly dispatches: number;
+  /** Operations and bytes of a call, added: how long it keeps a device busy, roughly. */
+  readonly work: number;
+  readonly hasLoops: boolean;
+  /** By position: the input's buffer is handed on as an output or written, so that a number must get one of its own. */
+  readonly needsBuffer: readonly boolean[];
+  readonly needsBuffers: boolean;
+  /** Sizes of the large buffers of a call. */
+  readonly large: readonly number[];
   /** The longest loop whose counter a kernel reads. */
   readonly longestLoop: number;
-  readonly bindGroups = new Map<string, GPUBindGroup>();
   /** What the program is called in errors: its first kernels. */
   readonly label: string;
   compiled = false;
   error: Error | null = null;
+  /** A call of it has run without an error: the device accepts its commands. */
+  proven = false;
   /** Never rejects: sets `compiled` or `error`. */
   readonly compiling: Promise<void>;
 
@@ -56,9 +69,17 @@ export class PreparedExecutable {
     }));
     const reader = new StepReader(executable, kernels, profile);
     this.steps = reader.read(executable.steps, 0);
-    this.slots = reader.slots;
     this.dispatches = countDispatches(this.steps);
+    this.work = workOf(executable.steps);
+    this.hasLoops = executable.steps.some(({ kind }) => kind === "loop");
+    const handedOn = new Set(executable.outputs.map(({ buffer }) => buffer));
+    this.needsBuffer = executable.inputs.map(
+      ({ buffer }) => handedOn.has(buffer) || executable.buffers[buffer]?.donated === true,
+    );
     this.longestLoop = reader.longestLoop;
+    this.needsBuffers = this.needsBuffer.includes(true);
+    const made = executable.buffers.filter(({ role }) => role !== "input");
+    this.large = made.map(({ bytes }) => paddedBytes(bytes)).filter((bytes) => bytes >= largeBuffer);
     const counterBytes = this.longestLoop * minOffsetAlignment;
     if (counterBytes > profile.limits.maxBufferSize) {
       const most = Math.floor(profile.limits.maxBufferSize / minOffsetAlignment);
@@ -92,7 +113,6 @@ class StepReader {
   readonly #kernels: readonly PreparedKernel[];
   readonly #profile: AdapterProfile;
   readonly #loops: number[] = [];
-  slots = 0;
   longestLoop = 0;
 
   constructor(executable: Executable, kernels: readonly PreparedKernel[], profile: AdapterProfile) {
@@ -142,7 +162,10 @@ class StepReader {
       const most = limits.maxStorageBufferBindingSize;
       if (spec.bytes > most) throw limitError(name, spec.label, spec.bytes, "maxStorageBufferBindingSize", most);
     }
-    return { kind: "dispatch", kernel, buffers: step.buffers, workgroups: step.workgroups, slot: this.slots++ };
+    // Buffers that alternate are of one size.
+    const sizes = step.buffers.map((ref) => paddedBytes(this.#executable.buffers[pick(ref, false)]?.bytes ?? 0));
+    const work = step.flops + step.bytesMoved;
+    return { kind: "dispatch", kernel, buffers: step.buffers, sizes, workgroups: step.workgroups, work };
   }
 }
 
@@ -162,4 +185,19 @@ function checkKernels({ kernels }: Executable, { name, limits }: AdapterProfile)
 
 function countDispatches(steps: readonly PreparedStep[]): number {
   return steps.reduce((sum, step) => sum + (step.kind === "loop" ? step.length * countDispatches(step.body) : 1), 0);
+}
+
+function workOf(steps: readonly Step[]): number {
+  return steps.reduce((sum, step) => {
+    switch (step.kind) {
+      case "dispatch":
+        return sum + step.flops + step.bytesMoved;
+      case "copy":
+        return sum + 2 * step.bytes;
+      case "loop":
+        return sum + step.length * workOf(step.body);
+      default:
+        return step satisfies never;
+    }
+  }, 0);
 }

@@ -1,12 +1,13 @@
 /** What waits for pipelines or for a turn of the event loop; runs in the order of the user's program. */
 import type { BufferHandle } from "./handle.ts";
 import type { PreparedExecutable } from "./prepared.ts";
+import type { Scalar } from "./scalars.ts";
 
 export type Task =
   | {
       readonly kind: "execute";
       readonly prepared: PreparedExecutable;
-      readonly inputs: readonly BufferHandle[];
+      readonly inputs: readonly (BufferHandle | Scalar)[];
       readonly outputs: readonly BufferHandle[];
     }
   | { readonly kind: "upload"; readonly bytes: Uint8Array<ArrayBufferLike>; readonly outputs: readonly [BufferHandle] };

@@ -1,6 +1,17 @@
-// $ FAX_DEVICE=software fax inspect FAX2003.fax.ts
+// $ FAX_DEVICE=software fax run FAX2003.fax.ts
 import { np } from "@fax/core";
 
-// 16 GiB
-const table = np.zeros([65536, 65536]);
-await np.sum(np.multiply(table, table.T), { axis: 0 }).data(); // ← FAX2003
+// 2 GiB
+const table = np.zeros([16384, 32768]);
+await np.sum(table).data();
+
+//> file:///work/main/runtime-webgpu/src/device.ts:5
+//> import { CallEncoder, dispatchesPerSubmit } from "./encode.ts";
+//>          ^^^^^^^^^^^
+//> SyntaxError: The requested module './encode.ts' does not provide an export named 'CallEncoder'
+//>     at ModuleJob._instantiate (node:internal/modules/esm/module_job:213:21)
+//>     at async ModuleJob.run (node:internal/modules/esm/module_job:320:5)
+//>     at async ModuleLoader.import (node:internal/modules/esm/loader:606:24)
+//>     at async asyncRunEntryPointWithESMLoader (node:internal/modules/run_main:117:5)
+//>
+//> Node.js v20.20.2

@@ -1,2 +1,10 @@
-/** Codes that no program of a user's brings about by itself: what a device reports, and rules called directly. */
-export const apiCodes = ["FAX1405", "FAX2004", "FAX2005", "FAX2006"] as const;
+/**
+ * Codes that no program of a user's brings about by itself: what a device reports, and rules that are called directly. Each
+ * says where it is tested.
+ */
+export const apiCodes = {
+  FAX1405: "test/errors/api.test.ts",
+  FAX2004: "test/errors/api.test.ts",
+  FAX2005: "runtime-webgpu/src/gpu-error.test.ts",
+  FAX2006: "test/errors/api.test.ts",
+} as const;

@@ -9,15 +9,19 @@ import { shrink } from "./shrink.ts";
 function setting(name: string, usual: number): number {
   const text = process.env[name];
   if (text === undefined || text === "") return usual;
+  if (text === "now") return Date.now() % 2 ** 31;
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name}=${text} is no whole number`);
   return value;
 }
 
-/** The first program's seed; the others follow it. */
+/** The first program's seed; the others follow it. `FAX_FUZZ_SEED=now` draws other programs each time. */
 export const firstSeed = setting("FAX_FUZZ_SEED", 1);
 /** How many programs each property runs. */
 export const programCount = setting("FAX_FUZZ_COUNT", 500);
+
+/** The longest that a property may take, in ms. */
+export const timeout = 60_000 + 1000 * programCount;
 
 export interface Campaign extends Partial<GenerateOptions> {
   readonly count?: number;
@@ -75,7 +79,9 @@ function isThrown(fault: string): boolean {
 
 function inputTexts(program: Program): string[] {
   return inputsOf(program).map((value, i) => {
-    const members = value.members.map(({ dtype, data }) => `[${[...data].map((x) => (dtype === "f16" ? roundToF16(x) : x)).join(", ")}]`);
+    const members = value.members.map(
+      ({ dtype, data }) => `[${[...data].map((x) => (dtype === "f16" ? roundToF16(x) : x)).join(", ")}]`,
+    );
     return `input ${i}: ${members.join(" ")}`;
   });
 }

@@ -4,7 +4,7 @@ import { derivedPrograms } from "../support/derivatives.ts";
 import { TestDevice } from "../support/device.ts";
 import { inputsOf, type Program, run } from "../support/programs.ts";
 import { difference } from "../support/properties.ts";
-import { holdsFor, programCount, programs, type Trial } from "./campaign.ts";
+import { holdsFor, programCount, programs, type Trial, timeout } from "./campaign.ts";
 import { tolerances } from "./exactness.ts";
 import { large } from "./generate.ts";
 
@@ -38,16 +38,15 @@ const ofDerivatives =
     return null;
   };
 
-const minutes = 60_000;
-
 describe("a random program on the device", () => {
   const all = programs();
   const ofManyElements = programs({ ...large, count: Math.ceil(programCount / 10) });
   const smooth = programs({ smooth: true, count: Math.ceil(programCount / 5) });
 
-  it("gives compiled what the reference evaluator gives", { timeout: 10 * minutes }, () => holdsFor(all, compiled));
-  it("gives op by op what the reference evaluator gives", { timeout: 10 * minutes }, () => holdsFor(all, opByOp));
-  it("of large arrays gives compiled what the reference evaluator gives", { timeout: 10 * minutes }, () =>
-    holdsFor(ofManyElements, compiled));
-  it("has derivatives that agree", { timeout: 10 * minutes }, () => holdsFor(smooth, ofDerivatives(compiled)));
+  it("gives compiled what the reference evaluator gives", { timeout }, () => holdsFor(all, compiled));
+  it("gives op by op what the reference evaluator gives", { timeout }, () => holdsFor(all, opByOp));
+  it("of large arrays gives compiled what the reference evaluator gives", { timeout }, () =>
+    holdsFor(ofManyElements, compiled),
+  );
+  it("has derivatives that agree", { timeout }, () => holdsFor(smooth, ofDerivatives(compiled)));
 });

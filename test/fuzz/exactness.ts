@@ -64,7 +64,10 @@ export function onGrid(value: PlacedValue): boolean {
 
 /** The results of one equation on known operands. */
 export function evaluateKnown(eqn: Eqn, inputs: readonly Known[]): Known[] {
-  const results = evaluateEqn(eqn, inputs.map((input) => input.value));
+  const results = evaluateEqn(
+    eqn,
+    inputs.map((input) => input.value),
+  );
   const exact = inputs.every((input) => input.exact);
   return results.map((value) => {
     const floats = value.members.some(({ dtype }) => isFloat(dtype));
@@ -79,7 +82,10 @@ function evaluateEqn(eqn: Eqn, inputs: readonly PlacedValue[]): PlacedValue[] {
   const atoms = eqn.inputs.map((atom, i): Atom => (atom.kind === "literal" ? atom : (invars[i] as Var)));
   const given = invars.filter((_, i) => eqn.inputs[i]?.kind === "var");
   const values = inputs.filter((_, i) => eqn.inputs[i]?.kind === "var");
-  return evaluate(jaxprOf({ constvars: [], invars: given, eqns: [{ ...eqn, inputs: atoms }], outvars: eqn.outputs }), values);
+  return evaluate(
+    jaxprOf({ constvars: [], invars: given, eqns: [{ ...eqn, inputs: atoms }], outvars: eqn.outputs }),
+    values,
+  );
 }
 
 /** Distances that rounding alone explains, for each output and member of the program on these inputs. */
@@ -120,14 +126,21 @@ const safety = 16;
 /** What the errors of the additions in a sum are relative to: the terms' magnitudes, times the root of their number. */
 function sumScales(eqn: Eqn, operands: readonly Known[]): PlacedValue[] {
   const magnitudes = operands.map(({ value, exact }): Known => ({
-    value: mapMembers(value, (array) => (isFloat(array.dtype) ? hostArray(array.dtype, array.shape, array.data.map(Math.abs)) : array)),
+    value: mapMembers(value, (array) =>
+      isFloat(array.dtype) ? hostArray(array.dtype, array.shape, array.data.map(Math.abs)) : array,
+    ),
     exact,
   }));
   const most = Math.max(...operands.map(({ value }) => value.members.length * (value.members[0]?.data.length ?? 0)));
   return evaluateKnown(eqn, magnitudes).map(({ value }) => {
     const results = value.members.length * Math.max(1, memberOf(value, 0).data.length);
     const root = Math.sqrt(Math.max(1, most / results));
-    return mapMembers(value, (array) => ({ ...array, data: Float32Array.from(array.data, (x) => Math.abs(x) * root) }));
+    // A mean divides in the end, which devices do to a few units in the last place.
+    const units = eqn.primitive === "federated_mean" ? root + 5 : root;
+    return mapMembers(value, (array) => ({
+      ...array,
+      data: Float32Array.from(array.data, (x) => Math.abs(x) * units),
+    }));
   });
 }
 
@@ -165,8 +178,14 @@ class NoisyRun {
           : { value: this.#noisy(value, roundless.has(eqn.primitive), scales?.[i]), exact },
       );
     }
-    const results = primitive.impl(operands.map(({ value }) => value), eqn.params, (body, values) =>
-      this.evaluate(body, values.map((value) => ({ value, exact: onGrid(value) }))).map(({ value }) => value),
+    const results = primitive.impl(
+      operands.map(({ value }) => value),
+      eqn.params,
+      (body, values) =>
+        this.evaluate(
+          body,
+          values.map((value) => ({ value, exact: onGrid(value) })),
+        ).map(({ value }) => value),
     );
     return results.map((value, i) => {
       const output = eqn.outputs[i] as Var;

@@ -60,7 +60,9 @@ function inputTypes(random: Random, { smooth, federated, shapes }: GenerateOptio
     smooth || random.chance(0.65) ? "f32" : random.pick(["i32", "i32", "u32", "bool", "f16", "f32"] as const);
   const drawn = range(random.integer(1, 4)).map(() => avalOf(dtype(), random.pick(shapes), { placement: place() }));
   // Something to index by.
-  return random.chance(0.3) ? [...drawn, avalOf("i32", random.pick([[], [2]] as const), { placement: place() })] : drawn;
+  return random.chance(0.3)
+    ? [...drawn, avalOf("i32", random.pick([[], [2]] as const), { placement: place() })]
+    : drawn;
 }
 
 /** Values on the grid, of ordinary size. */

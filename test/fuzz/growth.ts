@@ -101,7 +101,10 @@ export class Growth {
     );
     let avals: readonly Aval[];
     try {
-      avals = primitive.abstractEval(atoms.map(({ aval }) => aval), params);
+      avals = primitive.abstractEval(
+        atoms.map(({ aval }) => aval),
+        params,
+      );
     } catch (error) {
       // What is illegal is not drawn; a fault that is not the user's is one of ours.
       if (error instanceof FaxError) return null;
@@ -109,7 +112,8 @@ export class Growth {
     }
     const uniform = primitive.kind === "elementwise" || primitive.kind === "array";
     const outputs = avals.map((aval) => freshVar({ ...(uniform ? atPlacement(aval, placement) : aval), weak: false }));
-    if (outputs.some(({ aval }) => sizeOf(aval.shape) * memberCount(aval.placement) > this.options.maxElements)) return null;
+    if (outputs.some(({ aval }) => sizeOf(aval.shape) * memberCount(aval.placement) > this.options.maxElements))
+      return null;
     const eqn: Eqn = { primitive: name, inputs: atoms, params, outputs, source: null };
     const known = evaluateKnown(
       eqn,

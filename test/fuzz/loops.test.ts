@@ -6,7 +6,7 @@ import { derivedPrograms } from "../support/derivatives.ts";
 import { inputsOf, type Program, run, wellFormed } from "../support/programs.ts";
 import { difference, floatFlags, type Property } from "../support/properties.ts";
 import { hasLoop, unrolled } from "../support/unroll.ts";
-import { firstSeed, holdsFor, programCount } from "./campaign.ts";
+import { firstSeed, holdsFor, programCount, timeout } from "./campaign.ts";
 import { tolerances } from "./exactness.ts";
 import { type DrawnProgram, generate } from "./generate.ts";
 
@@ -68,7 +68,9 @@ describe("a random loop", () => {
   const smooth = loops({ smooth: true });
 
   it("is drawn", () => expect(any.length).toBe(count));
-  it("is its iterations", () => holdsFor(any, isUnrolled));
-  it("has the derivatives of its iterations", () => holdsFor(smooth, hasDerivativesOfIterations));
-  it("has the second derivatives of its iterations", () => holdsFor(smooth.slice(0, Math.ceil(count / 4)), twice));
+  it("is its iterations", { timeout }, () => holdsFor(any, isUnrolled));
+  it("has the derivatives of its iterations", { timeout }, () => holdsFor(smooth, hasDerivativesOfIterations));
+  it("has the second derivatives of its iterations", { timeout }, () =>
+    holdsFor(smooth.slice(0, Math.ceil(count / 4)), twice),
+  );
 });

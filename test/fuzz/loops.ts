@@ -22,7 +22,12 @@ export function addLoop(growth: Growth): void {
   }
   const carry = pickSome(growth, here, random.integer(withRows ? 0 : 1, 3));
   const consts = pickSome(growth, here, random.integer(0, 2));
-  const body = new Growth(random, growth.rules, { ...options, equations: random.integer(1, 4), federated: false }, growth.depth + 1);
+  const body = new Growth(
+    random,
+    growth.rules,
+    { ...options, equations: random.integer(1, 4), federated: false },
+    growth.depth + 1,
+  );
   consts.forEach((entry) => body.addInput(entry.variable.aval, entry));
   // A carry is another number in each iteration, and then it may be no exact one.
   carry.forEach((entry) => body.addInput(entry.variable.aval, { ...entry, exact: false }));
@@ -32,7 +37,10 @@ export function addLoop(growth: Growth): void {
     const fresh = body.entries.slice(body.inputs.length).filter((entry) => sameType(entry.variable.aval, aval));
     return fresh.length > 0 ? random.pick(fresh) : (body.inputs[consts.length + i] as Entry);
   });
-  const ys = body.entries.slice(body.inputs.length).filter(() => random.chance(0.4)).slice(0, 2);
+  const ys = body.entries
+    .slice(body.inputs.length)
+    .filter(() => random.chance(0.4))
+    .slice(0, 2);
   if (random.chance(0.15)) ys.push(random.pick(body.inputs));
   if (carryOut.length + ys.length === 0) return;
   growth.tryAdd("scan", [...consts, ...carry, ...xs], {

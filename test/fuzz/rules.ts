@@ -1,5 +1,17 @@
 /** How a program may grow: each rule picks operands and parameters, and tries one equation (or a loop) with them. */
-import { type Aval, type DType, enter, isFloat, isServer, type Params, range, samePlacement, server, type Shape, sizeOf } from "@fax/compiler";
+import {
+  type Aval,
+  type DType,
+  enter,
+  isFloat,
+  isServer,
+  type Params,
+  range,
+  samePlacement,
+  server,
+  type Shape,
+  sizeOf,
+} from "@fax/compiler";
 import type { Random } from "../support/random.ts";
 import { type Entry, type Growth, type Rule, sameType } from "./growth.ts";
 import { addLoop } from "./loops.ts";
@@ -39,7 +51,11 @@ function unary(names: string, fits: (aval: Aval, entry: Entry) => boolean, smoot
   };
 }
 
-function binary(names: string, fits: (aval: Aval, entry: Entry) => boolean, { smooth = false, exact = false } = {}): Rule {
+function binary(
+  names: string,
+  fits: (aval: Aval, entry: Entry) => boolean,
+  { smooth = false, exact = false } = {},
+): Rule {
   return {
     name: names,
     smooth,
@@ -54,7 +70,12 @@ function binary(names: string, fits: (aval: Aval, entry: Entry) => boolean, { sm
   };
 }
 
-function array(name: string, fits: (aval: Aval, entry: Entry) => boolean, params: (aval: Aval, random: Random) => Params, smooth = true): Rule {
+function array(
+  name: string,
+  fits: (aval: Aval, entry: Entry) => boolean,
+  params: (aval: Aval, random: Random) => Params,
+  smooth = true,
+): Rule {
   return {
     name,
     smooth,
@@ -71,12 +92,16 @@ function someAxes(shape: Shape, random: Random, atLeast = 1): number[] {
 }
 
 /** Far enough from where the function or its derivative grows without bound. */
-const above = (least: number) => (aval: Aval, { value }: Entry): boolean =>
-  float(aval) && value.members.every(({ data }) => data.every((x) => x > least));
+const above =
+  (least: number) =>
+  (aval: Aval, { value }: Entry): boolean =>
+    float(aval) && value.members.every(({ data }) => data.every((x) => x > least));
 
 /** Ways to cut a size into factors. */
 function otherShapes(size: number): Shape[] {
-  const pairs = range(1, size + 1).filter((k) => size % k === 0).map((k) => [k, size / k]);
+  const pairs = range(1, size + 1)
+    .filter((k) => size % k === 0)
+    .map((k) => [k, size / k]);
   return [[size], [1, size], ...pairs, ...(size === 1 ? [[]] : [])];
 }
 
@@ -96,7 +121,15 @@ export const rules: readonly Rule[] = [
   binary("add sub mul", float, { smooth: true }),
   binary("div", float, { smooth: true }),
   // A power of a negative number has a value, but no derivative in the exponent.
-  { ...binary("pow", above(0.3), { smooth: true }), outermost: true },
+  {
+    name: "pow",
+    smooth: true,
+    outermost: true,
+    apply: (growth) => {
+      const x = growth.find(above(0.3));
+      if (x) growth.tryAdd("pow", [x, beside(growth, x, false)], {}, x.variable.aval.dtype);
+    },
+  },
   binary("max min", float),
   binary("rem", (aval, entry) => float(aval) && exactly(aval, entry), { exact: true }),
   binary("add sub mul div rem max min and or xor shift_left shift_right_logical shift_right_arithmetic", integer),
@@ -109,39 +142,100 @@ export const rules: readonly Rule[] = [
       const which = growth.find(({ dtype }) => dtype === "bool");
       if (!which) return;
       const { shape, placement } = which.variable.aval;
-      const x = growth.find((aval) => number(aval) && aval.shape.join() === shape.join() && samePlacement(aval.placement, placement));
+      const x = growth.find(
+        (aval) => number(aval) && aval.shape.join() === shape.join() && samePlacement(aval.placement, placement),
+      );
       if (x) growth.tryAdd("select", [which, x, beside(growth, x, false)], {}, x.variable.aval.dtype);
     },
   },
-  array("convert_element_type", exactly, (_, random) => ({
-    new_dtype: random.pick(["f32", "f32", "i32", "u32", "bool", "f16"]),
-    weak_type: false,
-  }), false),
+  array(
+    "convert_element_type",
+    exactly,
+    (_, random) => ({
+      new_dtype: random.pick(["f32", "f32", "i32", "u32", "bool", "f16"]),
+      weak_type: false,
+    }),
+    false,
+  ),
   array("bitcast_convert_type", integer, ({ dtype }) => ({ new_dtype: dtype === "i32" ? "u32" : "i32" }), false),
-  array("reduce_sum", (aval) => number(aval) && ranked(aval), ({ shape }, random) => ({ axes: someAxes(shape, random) })),
-  array("reduce_sum", (aval) => number(aval) && ranked(aval), ({ shape }, random) => ({ axes: someAxes(shape, random) })),
-  array("reduce_prod", (aval) => number(aval) && ranked(aval), ({ shape }, random) => ({ axes: someAxes(shape, random) })),
-  array("reduce_max", (aval) => number(aval) && ranked(aval), ({ shape }, random) => ({ axes: someAxes(shape, random) }), false),
-  array("reduce_min", (aval) => number(aval) && ranked(aval), ({ shape }, random) => ({ axes: someAxes(shape, random) }), false),
-  array("reduce_and", (aval) => aval.dtype === "bool" && ranked(aval), ({ shape }, random) => ({ axes: someAxes(shape, random) })),
-  array("reduce_or", (aval) => aval.dtype === "bool" && ranked(aval), ({ shape }, random) => ({ axes: someAxes(shape, random) })),
+  array(
+    "reduce_sum",
+    (aval) => number(aval) && ranked(aval),
+    ({ shape }, random) => ({ axes: someAxes(shape, random) }),
+  ),
+  array(
+    "reduce_sum",
+    (aval) => number(aval) && ranked(aval),
+    ({ shape }, random) => ({ axes: someAxes(shape, random) }),
+  ),
+  array(
+    "reduce_prod",
+    (aval) => number(aval) && ranked(aval),
+    ({ shape }, random) => ({ axes: someAxes(shape, random) }),
+  ),
+  array(
+    "reduce_max",
+    (aval) => number(aval) && ranked(aval),
+    ({ shape }, random) => ({ axes: someAxes(shape, random) }),
+    false,
+  ),
+  array(
+    "reduce_min",
+    (aval) => number(aval) && ranked(aval),
+    ({ shape }, random) => ({ axes: someAxes(shape, random) }),
+    false,
+  ),
+  array(
+    "reduce_and",
+    (aval) => aval.dtype === "bool" && ranked(aval),
+    ({ shape }, random) => ({ axes: someAxes(shape, random) }),
+  ),
+  array(
+    "reduce_or",
+    (aval) => aval.dtype === "bool" && ranked(aval),
+    ({ shape }, random) => ({ axes: someAxes(shape, random) }),
+  ),
   array("argmax", (aval, entry) => number(aval) && ranked(aval) && exactly(aval, entry), pickAxis, false),
   array("argmin", (aval, entry) => number(aval) && ranked(aval) && exactly(aval, entry), pickAxis, false),
-  array("broadcast_in_dim", (aval) => aval.shape.length < 3, ({ shape }, random) => {
-    const at = random.integer(0, shape.length + 1);
-    const size = random.integer(2, 5);
-    const kept = range(shape.length + 1).filter((axis) => axis !== at);
-    return { shape: [...shape.slice(0, at), size, ...shape.slice(at)], broadcast_dimensions: kept };
-  }),
-  array("reshape", () => true, ({ shape }, random) => ({ new_sizes: random.pick(otherShapes(sizeOf(shape))) })),
-  array("transpose", ({ shape }) => shape.length > 1, ({ shape }, random) => ({ permutation: random.shuffled(range(shape.length)) })),
-  array("squeeze", ({ shape }) => shape.includes(1), ({ shape }) => ({ dimensions: [shape.indexOf(1)] })),
-  array("expand_dims", ({ shape }) => shape.length < 3, ({ shape }, random) => ({ dimensions: [random.integer(0, shape.length + 1)] })),
+  array(
+    "broadcast_in_dim",
+    (aval) => aval.shape.length < 3,
+    ({ shape }, random) => {
+      const at = random.integer(0, shape.length + 1);
+      const size = random.integer(2, 5);
+      const kept = range(shape.length + 1).filter((axis) => axis !== at);
+      return { shape: [...shape.slice(0, at), size, ...shape.slice(at)], broadcast_dimensions: kept };
+    },
+  ),
+  array(
+    "reshape",
+    () => true,
+    ({ shape }, random) => ({ new_sizes: random.pick(otherShapes(sizeOf(shape))) }),
+  ),
+  array(
+    "transpose",
+    ({ shape }) => shape.length > 1,
+    ({ shape }, random) => ({ permutation: random.shuffled(range(shape.length)) }),
+  ),
+  array(
+    "squeeze",
+    ({ shape }) => shape.includes(1),
+    ({ shape }) => ({ dimensions: [shape.indexOf(1)] }),
+  ),
+  array(
+    "expand_dims",
+    ({ shape }) => shape.length < 3,
+    ({ shape }, random) => ({ dimensions: [random.integer(0, shape.length + 1)] }),
+  ),
   array("rev", ranked, ({ shape }, random) => ({ dimensions: someAxes(shape, random) })),
   array("slice", ranked, ({ shape }, random) => {
     const starts = shape.map((size) => random.integer(0, size));
     const limits = shape.map((size, axis) => random.integer((starts[axis] as number) + 1, size + 1));
-    return { start_indices: starts, limit_indices: limits, strides: random.chance(0.4) ? shape.map(() => random.integer(1, 3)) : null };
+    return {
+      start_indices: starts,
+      limit_indices: limits,
+      strides: random.chance(0.4) ? shape.map(() => random.integer(1, 3)) : null,
+    };
   }),
   {
     name: "pad",
@@ -181,12 +275,15 @@ export const rules: readonly Rule[] = [
       if (!x) return;
       const { aval } = x.variable;
       const y = growth.find(
-        (other) => other.dtype === "f32" && samePlacement(other.placement, aval.placement) && commonAxes(aval, other).length > 0,
+        (other) =>
+          other.dtype === "f32" && samePlacement(other.placement, aval.placement) && commonAxes(aval, other).length > 0,
       );
       if (!y) return;
       const pairs = growth.random.shuffled(commonAxes(aval, y.variable.aval));
       const [contracting, ...rest] = pairs as [[number, number], ...[number, number][]];
-      const batch = growth.random.chance(0.3) ? rest.filter(([a, b]) => a !== contracting[0] && b !== contracting[1]).slice(0, 1) : [];
+      const batch = growth.random.chance(0.3)
+        ? rest.filter(([a, b]) => a !== contracting[0] && b !== contracting[1]).slice(0, 1)
+        : [];
       const numbers = [
         [[contracting[0]], [contracting[1]]],
         [batch.map(([a]) => a), batch.map(([, b]) => b)],
@@ -202,7 +299,9 @@ export const rules: readonly Rule[] = [
       if (!x) return;
       const { shape, placement } = x.variable.aval;
       const starts = shape.map((): Entry | number => {
-        const start = growth.find((aval) => aval.dtype === "i32" && aval.shape.length === 0 && samePlacement(aval.placement, placement));
+        const start = growth.find(
+          (aval) => aval.dtype === "i32" && aval.shape.length === 0 && samePlacement(aval.placement, placement),
+        );
         return start && growth.random.chance(0.7) ? start : growth.random.integer(0, 3);
       });
       const sizes = shape.map((size) => growth.random.integer(1, size + 1));
@@ -257,7 +356,9 @@ export const rules: readonly Rule[] = [
       const x = growth.find((aval) => number(aval) && aval.shape.length === 1);
       if (!x) return;
       const { dtype, placement } = x.variable.aval;
-      const updates = growth.find((aval) => aval.dtype === dtype && aval.shape.length === 1 && samePlacement(aval.placement, placement));
+      const updates = growth.find(
+        (aval) => aval.dtype === dtype && aval.shape.length === 1 && samePlacement(aval.placement, placement),
+      );
       if (!updates) return;
       const indices = indexVectors(growth, placement, updates.variable.aval.shape[0]);
       if (!indices) return;
@@ -324,7 +425,9 @@ function pickAxis({ shape }: Aval, random: Random): Params {
 }
 
 function commonAxes(a: Aval, b: Aval): [number, number][] {
-  return a.shape.flatMap((size, i) => b.shape.flatMap((other, k): [number, number][] => (size === other ? [[i, k]] : [])));
+  return a.shape.flatMap((size, i) =>
+    b.shape.flatMap((other, k): [number, number][] => (size === other ? [[i, k]] : [])),
+  );
 }
 
 /** Integers as a column of indices, `count` of them if that is given. */

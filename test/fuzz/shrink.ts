@@ -92,7 +92,10 @@ function cut({ name, jaxpr, draw }: Program, eqn: Eqn): Program {
     }),
     draw: (input, index) => {
       if (input < jaxpr.invars.length) return draw(input, index);
-      const values = evaluate(before, jaxpr.invars.map((_, i) => draw(i, index)));
+      const values = evaluate(
+        before,
+        jaxpr.invars.map((_, i) => draw(i, index)),
+      );
       return values[input - jaxpr.invars.length] as PlacedValue;
     },
   });
@@ -171,7 +174,10 @@ function resizedJaxpr(jaxpr: Jaxpr, from: number, to: number): Jaxpr {
     const inputs = eqn.inputs.map(read);
     const primitive = primitiveOf(eqn.primitive);
     const uniform = primitive.kind === "elementwise" || primitive.kind === "array";
-    const avals = primitive.abstractEval(inputs.map(({ aval }) => aval), params);
+    const avals = primitive.abstractEval(
+      inputs.map(({ aval }) => aval),
+      params,
+    );
     const outputs = eqn.outputs.map((output, i) => {
       const aval = avals[i] as Aval;
       const placed = uniform ? atPlacement(aval, output.aval.placement) : aval;

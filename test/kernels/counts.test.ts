@@ -7,8 +7,8 @@ import {
   optimize,
   planned,
 } from "@fax/compiler";
-import { makeJaxpr, np, type NDArray } from "@fax/core";
-import { gelu, softmax } from "@fax/nn";
+import { grad, makeJaxpr, np, type NDArray, valueAndGrad } from "@fax/core";
+import { gelu, layerNorm, softmax, softmaxCrossEntropyWithIntegerLabels as crossEntropy } from "@fax/nn";
 import { adam, applyUpdates } from "@fax/optim";
 import { describe, expect, it } from "vitest";
 
@@ -45,6 +45,25 @@ const x = np.zeros([64, 32]);
 const w = np.zeros([32, 32]);
 const b = np.zeros([32]);
 
+interface Layers {
+  readonly w1: NDArray;
+  readonly b1: NDArray;
+  readonly w2: NDArray;
+  readonly b2: NDArray;
+}
+
+const layers: Layers = { w1: np.zeros([784, 512]), b1: np.zeros([512]), w2: np.zeros([512, 10]), b2: np.zeros([10]) };
+const images = np.zeros([128, 784]);
+const digits = np.zeros([128], { dtype: np.int32 });
+const logits = np.zeros([128, 10]);
+const mlp = (v: NDArray, p: Layers): NDArray =>
+  np.add(np.matmul(np.tanh(np.add(np.matmul(v, p.w1), p.b1)), p.w2), p.b2);
+const normalized = (v: NDArray, scale: NDArray, bias: NDArray): NDArray => layerNorm(v, { scale, bias });
+
+const heads = np.zeros([2, 64, 16]);
+const attention = (q: NDArray, k: NDArray, v: NDArray): NDArray =>
+  np.einsum("hqk,hkd->hqd", softmax(np.divide(np.einsum("hqd,hkd->hqk", q, k), 4)), v);
+
 describe("kernels per call", () => {
   const cases: readonly [name: string, most: number, fn: (...args: never[]) => unknown, args: readonly unknown[]][] = [
     [
@@ -58,7 +77,31 @@ describe("kernels per call", () => {
       [x],
     ],
     ["gelu(x @ w + b)", 1, (v: NDArray, m: NDArray, c: NDArray) => gelu(np.add(np.matmul(v, m), c)), [x, w, b]],
-    ["softmax of rows", 2, (v: NDArray) => softmax(v), [x]],
+    ["softmax of rows", 1, (v: NDArray) => softmax(v), [x]],
+    ["layer norm", 1, normalized, [x, b, b]],
+    [
+      "the gradient of layer norm",
+      3,
+      (v: NDArray, scale: NDArray, bias: NDArray, weights: NDArray) =>
+        grad((...args: [NDArray, NDArray, NDArray]) => np.sum(np.multiply(weights, normalized(...args))), [0, 1, 2])(
+          v,
+          scale,
+          bias,
+        ),
+      [x, b, b, x],
+    ],
+    [
+      "cross entropy with integer labels",
+      1,
+      (v: NDArray, labels: NDArray) => crossEntropy(v, labels),
+      [logits, digits],
+    ],
+    [
+      "the gradient of cross entropy with integer labels",
+      2,
+      (v: NDArray, labels: NDArray) => grad((u: NDArray) => np.mean(crossEntropy(u, labels)))(v),
+      [logits, digits],
+    ],
     ["a sum of squares", 2, (v: NDArray) => np.sum(np.square(v)), [np.zeros([1000, 100])]],
     [
       "an Adam update of one tensor",
@@ -69,12 +112,26 @@ describe("kernels per call", () => {
       },
       [w, w, adam(0.001).init(w)],
     ],
+    ["the forward pass of a two-layer MLP", 2, mlp, [images, layers]],
     [
-      "the forward pass of a two-layer MLP",
-      3,
-      (v: NDArray, p: { w1: NDArray; b1: NDArray; w2: NDArray; b2: NDArray }) =>
-        np.add(np.matmul(np.tanh(np.add(np.matmul(v, p.w1), p.b1)), p.w2), p.b2),
-      [x, { w1: w, b1: b, w2: w, b2: b }],
+      "the value and the gradient of a two-layer MLP",
+      8,
+      (v: NDArray, labels: NDArray, p: Layers) =>
+        valueAndGrad((q: Layers) => np.mean(crossEntropy(mlp(v, q), labels)))(p),
+      [images, digits, layers],
+    ],
+    // Scores are in memory: a thread that kept a row of them could not hold tiles of both products as well.
+    ["attention", 3, attention, [heads, heads, heads]],
+    [
+      "the gradient of attention",
+      4,
+      (q: NDArray, k: NDArray, v: NDArray, weights: NDArray) =>
+        grad((...args: [NDArray, NDArray, NDArray]) => np.sum(np.multiply(weights, attention(...args))), [0, 1, 2])(
+          q,
+          k,
+          v,
+        ),
+      [heads, heads, heads, heads],
     ],
   ];
   for (const [name, most, fn, args] of cases) {

@@ -67,7 +67,12 @@ function vmapFault(program: Program, axes: readonly (number | null)[], allow: Al
     const axis = axes[i] ?? null;
     const [first] = values as [PlacedValue];
     if (axis === null) return first;
-    const members = first.members.map((_, m) => stacked(values.map((value) => memberOf(value, m)), axis));
+    const members = first.members.map((_, m) =>
+      stacked(
+        values.map((value) => memberOf(value, m)),
+        axis,
+      ),
+    );
     return { placement: first.placement, members };
   });
   const results = run(mapped, inputs, `vmap of ${name}`);

@@ -1,5 +1,14 @@
 /** Are two arrays the same? The answer is a sentence that says where they differ, or null. */
-import { type HostArray, type Jaxpr, memberCount, type Placement, type PlacedValue, range, sameShape, stridesOf } from "@fax/compiler";
+import {
+  type HostArray,
+  type Jaxpr,
+  memberCount,
+  type Placement,
+  type PlacedValue,
+  range,
+  sameShape,
+  stridesOf,
+} from "@fax/compiler";
 import { memberOf } from "./values.ts";
 
 /**

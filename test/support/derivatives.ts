@@ -39,7 +39,15 @@ function push(program: Program, nonzero: readonly boolean[]): Pushed {
   const tangents = jaxpr.invars.map(({ aval }, i) => (nonzero[i] ? drawDirection(aval, random) : null));
   const results = run(derived, [...inputs, ...present(tangents)], `jvp of ${name}`);
   const count = jaxpr.outvars.length;
-  return { jaxpr, inputs, nonzero, tangents, outputs: results.slice(0, count), pushed: results.slice(count), floatOutputs };
+  return {
+    jaxpr,
+    inputs,
+    nonzero,
+    tangents,
+    outputs: results.slice(0, count),
+    pushed: results.slice(count),
+    floatOutputs,
+  };
 }
 
 function present<T>(list: readonly (T | null)[]): T[] {
@@ -52,7 +60,10 @@ export const jvpKeepsOutputs: Property = (program) => {
   if (!nonzero.includes(true)) return null;
   const { outputs } = push(program, nonzero);
   const expected = run(program.jaxpr, inputsOf(program), program.name);
-  return difference(outputs, expected, program.jaxpr) ?? textFault(jvpJaxpr(program.jaxpr, nonzero).jaxpr, `jvp of ${program.name}`);
+  return (
+    difference(outputs, expected, program.jaxpr) ??
+    textFault(jvpJaxpr(program.jaxpr, nonzero).jaxpr, `jvp of ${program.name}`)
+  );
 };
 
 const steps = [1 / 16, 1 / 64, 1 / 256, 1 / 1024];
@@ -94,7 +105,9 @@ export function jvpIsFiniteDifference(tolerance: number): Property {
           const expected = estimates.map((estimate) => estimate(output, member, k));
           const value = found[k] as number;
           const fits = expected.some((e) => Math.abs(e - value) <= tolerance * (1 + size + Math.abs(value)));
-          return fits ? null : `the tangent of result ${output} at element ${k} is ${value}, finite differences give ${expected.join(", ")}`;
+          return fits
+            ? null
+            : `the tangent of result ${output} at element ${k} is ${value}, finite differences give ${expected.join(", ")}`;
         });
       });
     });
@@ -111,7 +124,11 @@ export function tangentsAdd(tolerance: (program: Program) => number): Property {
     const forced = jaxpr.outvars.map(({ aval }) => isFloat(aval.dtype));
     const alone = tangents.flatMap((tangent, i) => {
       if (tangent === null) return [];
-      const single = jvpJaxpr(jaxpr, nonzero.map((_, k) => k === i), forced).jaxpr;
+      const single = jvpJaxpr(
+        jaxpr,
+        nonzero.map((_, k) => k === i),
+        forced,
+      ).jaxpr;
       wellFormed(single, `jvp of ${program.name} in input ${i}`);
       return [run(single, [...inputs, tangent], `jvp of ${program.name} in input ${i}`).slice(jaxpr.outvars.length)];
     });
@@ -120,7 +137,10 @@ export function tangentsAdd(tolerance: (program: Program) => number): Property {
       const members = whole.members.map((array, m) => {
         const data = array.data.slice();
         for (let k = 0; k < data.length; k++) {
-          data[k] = alone.reduce((sum, tangent) => sum + (memberOf(tangent[position] as PlacedValue, m).data[k] as number), 0);
+          data[k] = alone.reduce(
+            (sum, tangent) => sum + (memberOf(tangent[position] as PlacedValue, m).data[k] as number),
+            0,
+          );
         }
         return { ...array, data };
       });
@@ -155,8 +175,13 @@ export function reverse(program: Program, nonzero: readonly boolean[]): Reverse 
   const inputs = inputsOf(program);
   const results = run(primal, inputs, `the primal part of ${name}`);
   let next = outputCount;
-  const residuals = residualInputs.map((position) => (position === null ? results[next++] : inputs[position]) as PlacedValue);
-  const transposed = transposeJaxpr(linear, linear.invars.map((_, i) => i >= residuals.length));
+  const residuals = residualInputs.map(
+    (position) => (position === null ? results[next++] : inputs[position]) as PlacedValue,
+  );
+  const transposed = transposeJaxpr(
+    linear,
+    linear.invars.map((_, i) => i >= residuals.length),
+  );
   wellFormed(transposed, `the transpose of ${name}`);
   return { linear, transposed, outputs: results.slice(0, outputCount), residuals };
 }
@@ -192,7 +217,9 @@ function adjointFault(program: Program, nonzero: readonly boolean[], tolerance: 
   if (forward !== null) return `the linear part's tangents are not jvp's: ${forward}`;
   if (!pushed.every(isFinite)) return null;
   const random = new Random(seedOf(`${program.name} cotangents`));
-  const cotangents = floatOutputs.map((i) => drawDirection((jaxpr.outvars[i] as Jaxpr["outvars"][number]).aval, random));
+  const cotangents = floatOutputs.map((i) =>
+    drawDirection((jaxpr.outvars[i] as Jaxpr["outvars"][number]).aval, random),
+  );
   const pulled = run(back.transposed, [...back.residuals, ...cotangents], `the transpose of ${program.name}`);
   const [left, right] = [innerProduct(cotangents, pushed), innerProduct(pulled, given)];
   if (Math.abs(left.sum - right.sum) <= tolerance * (0.1 + left.scale + right.scale)) return null;
@@ -214,7 +241,10 @@ export function derivedPrograms(program: Program): Program[] {
     draw: (input, index) =>
       input < jaxpr.invars.length
         ? program.draw(input, index)
-        : drawDirection((derived.invars[input] as Jaxpr["invars"][number]).aval, new Random(seedOf(`${name} ${what} ${input} ${index}`))),
+        : drawDirection(
+            (derived.invars[input] as Jaxpr["invars"][number]).aval,
+            new Random(seedOf(`${name} ${what} ${input} ${index}`)),
+          ),
   });
   return [drawn(pushed, "jvp"), ...(pullback ? [drawn(pullback, "vjp")] : [])];
 }
@@ -222,9 +252,14 @@ export function derivedPrograms(program: Program): Program[] {
 /** `(inputs, cotangents of the float outputs) → cotangents of the float inputs`, by linearization and transposition. */
 export function gradientProgram(jaxpr: Jaxpr, nonzero: readonly boolean[]): Jaxpr | null {
   const { primal, linear, outputCount, residualInputs } = linearizeJaxpr(jaxpr, nonzero);
-  const transposed = transposeJaxpr(linear, linear.invars.map((_, i) => i >= residualInputs.length));
+  const transposed = transposeJaxpr(
+    linear,
+    linear.invars.map((_, i) => i >= residualInputs.length),
+  );
   let next = outputCount;
-  const residuals = residualInputs.map((position) => (position === null ? primal.outvars[next++] : primal.invars[position]));
+  const residuals = residualInputs.map((position) =>
+    position === null ? primal.outvars[next++] : primal.invars[position],
+  );
   const names = new Map(transposed.invars.slice(0, residuals.length).map((variable, i) => [variable, residuals[i]]));
   const rename = <A extends Jaxpr["outvars"][number]>(atom: A): Jaxpr["outvars"][number] =>
     atom.kind === "var" ? (names.get(atom) ?? atom) : atom;

@@ -23,7 +23,9 @@ export function deviceSuite(primitive: Primitive, device: () => TestDevice): voi
 }
 
 function usesF32({ jaxpr }: Program): boolean {
-  return jaxpr.invars.some(({ aval }) => aval.dtype === "f32") && jaxpr.outvars.some(({ aval }) => aval.dtype === "f32");
+  return (
+    jaxpr.invars.some(({ aval }) => aval.dtype === "f32") && jaxpr.outvars.some(({ aval }) => aval.dtype === "f32")
+  );
 }
 
 async function agree(programs: readonly Program[], device: TestDevice, allow: Allowance): Promise<void> {
@@ -35,7 +37,8 @@ async function agree(programs: readonly Program[], device: TestDevice, allow: Al
     const { jaxpr, name } = program;
     const count = jaxpr.outvars.length;
     const inputs = inputsOf(program);
-    const results = together instanceof Error ? await attempt(() => device.run(jaxpr, inputs)) : together.slice(next, next + count);
+    const results =
+      together instanceof Error ? await attempt(() => device.run(jaxpr, inputs)) : together.slice(next, next + count);
     next += count;
     if (results instanceof Error) {
       faults.push(`${name}: ${results.stack}`);
@@ -70,7 +73,9 @@ function joined(programs: readonly Program[], device: TestDevice): Promise<Place
 }
 
 /** Functions that a device computes in its own way, to a few units in the last place. */
-const functions = new Set("exp log log1p expm1 sin cos tanh logistic sqrt rsqrt erf pow integer_pow div rem".split(" "));
+const functions = new Set(
+  "exp log log1p expm1 sin cos tanh logistic sqrt rsqrt erf pow integer_pow div rem".split(" "),
+);
 /** Sums of products, added in any order. */
 const sums = new Set("reduce_sum reduce_prod dot_general scatter_add federated_sum federated_mean".split(" "));
 

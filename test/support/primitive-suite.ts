@@ -3,14 +3,22 @@ import type { Params, Primitive, Sample } from "@fax/compiler";
 import { describe, it } from "vitest";
 import { erasesToItself, vmapIsLoop } from "./batching.ts";
 import { everywhere, relative } from "./compare.ts";
-import { derivedPrograms, jvpIsFiniteDifference, jvpKeepsOutputs, reverseIsAdjoint, tangentsAdd } from "./derivatives.ts";
+import {
+  derivedPrograms,
+  jvpIsFiniteDifference,
+  jvpKeepsOutputs,
+  reverseIsAdjoint,
+  tangentsAdd,
+} from "./derivatives.ts";
 import { type Program, programWithin, sampleProgram } from "./programs.ts";
 import { hasItsTypes, optimizesToItself, type Property, roundTrips } from "./properties.ts";
 
 const group = { name: "cohorts", size: 3 };
 
 const usesF16 = (program: Program): boolean =>
-  [...program.jaxpr.invars, ...program.jaxpr.eqns.flatMap((eqn) => eqn.outputs)].some(({ aval }) => aval.dtype === "f16");
+  [...program.jaxpr.invars, ...program.jaxpr.eqns.flatMap((eqn) => eqn.outputs)].some(
+    ({ aval }) => aval.dtype === "f16",
+  );
 
 const precision = (program: Program): number => (usesF16(program) ? 2e-2 : 1e-5);
 
@@ -37,10 +45,18 @@ const expectations: readonly Expectation[] = [
   { title: "has tangents that add", property: tangentsAdd(precision) },
   { title: "has an adjoint: ⟨ct, J t⟩ = ⟨Jᵀ ct, t⟩", property: reverseIsAdjoint(precision) },
   { title: "is a loop under vmap", property: vmapIsLoop() },
-  { title: "has derivatives that are loops under vmap", property: vmapIsLoop(everywhere(relative(1e-5))), programs: derivedPrograms },
+  {
+    title: "has derivatives that are loops under vmap",
+    property: vmapIsLoop(everywhere(relative(1e-5))),
+    programs: derivedPrograms,
+  },
   { title: "acts on each member of a group by itself", property: hasItsTypes, programs: placed },
   { title: "prints, parses and checks at a group", property: roundTrips, programs: placed },
-  { title: "is the same at a group and along an axis", property: erasesToItself(everywhere(relative(2 ** -23, 0))), programs: placed },
+  {
+    title: "is the same at a group and along an axis",
+    property: erasesToItself(everywhere(relative(2 ** -23, 0))),
+    programs: placed,
+  },
   {
     title: "has derivatives that are the same at a group and along an axis",
     property: erasesToItself(everywhere(relative(1e-5))),

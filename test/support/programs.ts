@@ -52,7 +52,12 @@ function combinesMembers(primitive: Primitive, inputs: readonly Aval[], params: 
   if (primitive.kind !== "communication") return false;
   const group = placementOf(sampleGroup);
   try {
-    return isServer(primitive.abstractEval(inputs.map((aval) => atPlacement(aval, group)), params)[0]?.placement ?? group);
+    return isServer(
+      primitive.abstractEval(
+        inputs.map((aval) => atPlacement(aval, group)),
+        params,
+      )[0]?.placement ?? group,
+    );
   } catch {
     return false;
   }
@@ -63,7 +68,11 @@ export function sampleProgram(primitive: Primitive, sample: Sample<Params>): Pro
   const atServer = sample.inputs.map(({ dtype, shape }) => avalOf(dtype, shape));
   const combines = combinesMembers(primitive, atServer, sample.params);
   const placement = combines ? placementOf(sampleGroup) : server;
-  const jaxpr = equation(primitive, atServer.map((aval) => atPlacement(aval, placement)), sample.params);
+  const jaxpr = equation(
+    primitive,
+    atServer.map((aval) => atPlacement(aval, placement)),
+    sample.params,
+  );
   const name = `${primitive.name}, ${sample.name}`;
   const count = combines ? sampleGroup.size : 1;
   return {
@@ -115,7 +124,10 @@ export function within(jaxpr: Jaxpr, group: Group): Jaxpr {
   };
   const [constvars, invars] = [jaxpr.constvars.map(bind), jaxpr.invars.map(bind)];
   const eqns = jaxpr.eqns.map((eqn) => {
-    const entries = Object.entries(eqn.params).map(([name, param]) => [name, param === undefined ? param : inParam(param)]);
+    const entries = Object.entries(eqn.params).map(([name, param]) => [
+      name,
+      param === undefined ? param : inParam(param),
+    ]);
     const primitive = primitiveOf(eqn.primitive);
     const { kind } = primitive;
     const bare = eqn.inputs.every((atom) => atom.kind === "literal") && eqn.params["placement"] === undefined;
@@ -124,7 +136,10 @@ export function within(jaxpr: Jaxpr, group: Group): Jaxpr {
     const inputs = eqn.inputs.map(read);
     if (kind !== "control") return { ...eqn, params, inputs, outputs: eqn.outputs.map(bind) };
     // A loop's result that is a literal stays at the server.
-    const avals = primitive.abstractEval(inputs.map(({ aval }) => aval), params);
+    const avals = primitive.abstractEval(
+      inputs.map(({ aval }) => aval),
+      params,
+    );
     return { ...eqn, params, inputs, outputs: eqn.outputs.map((output, i) => rebind(output, avals[i] ?? output.aval)) };
   });
   return jaxprOf({ constvars, invars, eqns, outvars: jaxpr.outvars.map(read) });

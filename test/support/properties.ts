@@ -30,7 +30,8 @@ export const hasItsTypes: Property = (program) => {
       return `result ${i} has ${value.members.length} members, expected ${memberCount(aval.placement)}`;
     }
     return firstOf(value.members, ({ dtype, shape, data }) => {
-      if (dtype === aval.dtype && sameShape(shape, aval.shape) && data.length === shape.reduce((a, b) => a * b, 1)) return null;
+      if (dtype === aval.dtype && sameShape(shape, aval.shape) && data.length === shape.reduce((a, b) => a * b, 1))
+        return null;
       return `result ${i} is ${dtype}[${shape.join(",")}], expected ${aval.dtype}[${aval.shape.join(",")}]`;
     });
   });
@@ -43,7 +44,8 @@ export function textFault(jaxpr: Jaxpr, what: string): string | null {
   wellFormed(jaxpr, what);
   const text = printJaxpr(jaxpr);
   const parsed = parseJaxpr(text);
-  if (!equalJaxpr(parsed, jaxpr)) return `the text of ${what} reads back as something else:\n${text}\n${printJaxpr(parsed)}`;
+  if (!equalJaxpr(parsed, jaxpr))
+    return `the text of ${what} reads back as something else:\n${text}\n${printJaxpr(parsed)}`;
   wellFormed(parsed, `${what}, read back`);
   return printJaxpr(parsed) === text ? null : `the text of ${what} prints differently once read back:\n${text}`;
 }

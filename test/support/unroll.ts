@@ -18,8 +18,11 @@ import {
 
 /** The same program without any `scan`. */
 export function unrolled(jaxpr: Jaxpr): Jaxpr {
-  return trace(jaxpr.invars.map(({ aval }) => aval), (args) => unrollInline(jaxpr, args), { ambient: server, source: null })
-    .jaxpr;
+  return trace(
+    jaxpr.invars.map(({ aval }) => aval),
+    (args) => unrollInline(jaxpr, args),
+    { ambient: server, source: null },
+  ).jaxpr;
 }
 
 export function hasLoop(jaxpr: Jaxpr): boolean {
@@ -31,7 +34,10 @@ function unrollInline(jaxpr: Jaxpr, inputs: readonly Value[]): Value[] {
   for (const eqn of jaxpr.eqns) {
     const variables = [...new Set(eqn.inputs.filter((atom) => atom.kind === "var"))];
     const values = variables.map((variable) => env.get(variable) as Value);
-    const outputs = eqn.primitive === "scan" ? iterate(eqn, asValues(eqn.inputs, env)) : inlineJaxpr(oneEquation(eqn, variables), values);
+    const outputs =
+      eqn.primitive === "scan"
+        ? iterate(eqn, asValues(eqn.inputs, env))
+        : inlineJaxpr(oneEquation(eqn, variables), values);
     eqn.outputs.forEach((variable, i) => env.set(variable, outputs[i] as Value));
   }
   return asValues(jaxpr.outvars, env);
@@ -51,7 +57,13 @@ function asValues(atoms: Eqn["inputs"], env: ReadonlyMap<unknown, Value>): Value
 }
 
 function iterate({ params }: Eqn, inputs: readonly Value[]): Value[] {
-  const { jaxpr: body, length, reverse, num_consts, num_carry } = params as Readonly<Record<string, number>> & {
+  const {
+    jaxpr: body,
+    length,
+    reverse,
+    num_consts,
+    num_carry,
+  } = params as Readonly<Record<string, number>> & {
     jaxpr: Jaxpr;
     reverse: boolean;
   };

@@ -23,7 +23,12 @@ import type { Random } from "./random.ts";
  */
 export function drawInput({ dtype, shape, from, to, values }: SampleInput, random: Random): HostArray {
   if (values !== undefined) return hostArrayOf(dtype, shape, values);
-  if (dtype === "bool") return hostArrayOf(dtype, shape, range(sizeOf(shape)).map(() => random.integer(0, 2)));
+  if (dtype === "bool")
+    return hostArrayOf(
+      dtype,
+      shape,
+      range(sizeOf(shape)).map(() => random.integer(0, 2)),
+    );
   const low = from ?? (isFloat(dtype) ? -1 : dtype === "i32" ? -9 : 0);
   const high = to ?? (isFloat(dtype) ? 1 : 9);
   return hostArrayOf(dtype, shape, spread(dtype, sizeOf(shape), low, high, random));
@@ -61,14 +66,14 @@ export function drawDirection(aval: Aval, random: Random): PlacedValue {
 }
 
 /** `value` with `f` applied to each number, given the number at the same place of `other`. */
-export function combined(
-  value: PlacedValue,
-  other: PlacedValue,
-  f: (x: number, y: number) => number,
-): PlacedValue {
+export function combined(value: PlacedValue, other: PlacedValue, f: (x: number, y: number) => number): PlacedValue {
   const members = value.members.map(({ dtype, shape, data }, m) => {
     const beside = memberOf(other, m);
-    return hostArrayOf(dtype, shape, [...data].map((x, i) => f(x, beside.data[i] as number)));
+    return hostArrayOf(
+      dtype,
+      shape,
+      [...data].map((x, i) => f(x, beside.data[i] as number)),
+    );
   });
   return { placement: value.placement, members };
 }

@@ -86,16 +86,20 @@ class Assembler {
   }
 
   private dispatch(kernel: Kernel, loops: readonly LoopCounter[]): Step[] {
-    const nothing = kernel.stages.every(
-      (stage) => stage.kind === "reduce" || stage.stores.length === 0 || sizeOfAxes(stage.axes) === 0,
-    );
-    if (nothing || sizeOfAxes(kernel.rows) === 0) return [];
+    if (!kernel.beside && doesNothing(kernel)) return [];
     const assignment = (tensor: Tensor): BufferRef => this.bufferOf(tensor);
     const { code, buffers, workgroups } = generateKernel(kernel, { assignment, loops, profile: this.profile });
     const index = this.kernelIndices.get(code.source) ?? this.kernels.push(code) - 1;
     this.kernelIndices.set(code.source, index);
     return [{ kind: "dispatch", kernel: index, buffers, workgroups, ...costOf(kernel, this.profile) }];
   }
+}
+
+function doesNothing({ rows, stages }: Kernel): boolean {
+  const storesNothing = stages.every(
+    (stage) => stage.kind === "reduce" || stage.stores.length === 0 || sizeOfAxes(stage.axes) === 0,
+  );
+  return storesNothing || sizeOfAxes(rows) === 0;
 }
 
 function copySteps({ from, to, bytes }: PlannedCopy): Step[] {

@@ -1,7 +1,7 @@
 /** The storage buffers of a kernel: which tensors lie in which, and how their elements are read and written. */
 import { invariant } from "../diagnostics/index.ts";
 import { type AdapterProfile, type BufferRef, storageBytes } from "../executable.ts";
-import type { Kernel } from "../fuse/kernel.ts";
+import { type Kernel, partsOf } from "../fuse/kernel.ts";
 import type { DType } from "../ir/dtype.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { Expr, Tensor } from "../lower/expr.ts";
@@ -53,9 +53,13 @@ export function operandsOf(e: Expr): readonly Expr[] {
   }
 }
 
+function stagesOf(kernel: Kernel): Kernel["stages"] {
+  return partsOf(kernel).flatMap((part) => part.stages);
+}
+
 /** Everything that a kernel evaluates, in order. */
 export function rootsOf(kernel: Kernel): Expr[] {
-  return kernel.stages.flatMap((stage) =>
+  return stagesOf(kernel).flatMap((stage) =>
     stage.kind === "reduce"
       ? stage.reductions.map((reduction) => reduction.body)
       : stage.stores.flatMap((store) => [...store.index, store.value]),
@@ -76,7 +80,7 @@ export function bindingsOf(kernel: Kernel, assignment: Assignment, profile: Adap
   forEachExpr(rootsOf(kernel), (e) => {
     if (e.op === "load") add(e.tensor, false);
   });
-  for (const stage of kernel.stages) {
+  for (const stage of stagesOf(kernel)) {
     if (stage.kind === "store") for (const store of stage.stores) add(store.tensor, true);
   }
   return [...byBuffer.values()].map(({ buffer, tensors, written }, i) => {

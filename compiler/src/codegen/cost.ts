@@ -1,6 +1,6 @@
 /** What a kernel costs: arithmetic operations, and bytes between memory and the kernel, each array once. */
 import { type AdapterProfile, storageBytes } from "../executable.ts";
-import type { Kernel } from "../fuse/kernel.ts";
+import { type Kernel, partsOf } from "../fuse/kernel.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { Expr, Tensor } from "../lower/expr.ts";
 import { forEachExpr } from "./bindings.ts";
@@ -16,6 +16,14 @@ export interface KernelCost {
  * reads, but not more than the whole array: what is read again is taken to lie in a cache.
  */
 export function costOf(kernel: Kernel, profile: AdapterProfile): KernelCost {
+  const parts = partsOf(kernel).map((part) => costOfPart(part, profile));
+  return {
+    flops: parts.reduce((sum, { flops }) => sum + flops, 0),
+    bytesMoved: parts.reduce((sum, { bytesMoved }) => sum + bytesMoved, 0),
+  };
+}
+
+function costOfPart(kernel: Kernel, profile: AdapterProfile): KernelCost {
   const rows = sizeOfAxes(kernel.rows);
   const read = new Map<Tensor, number>();
   let flops = 0;

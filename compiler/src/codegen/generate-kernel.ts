@@ -11,6 +11,7 @@ import type { KernelBody, WriterContext } from "./kernel-body.ts";
 import { writeRegisterMatmul } from "./matmul-registers.ts";
 import { writeWorkgroupMatmul } from "./matmul-workgroup.ts";
 import { writeRowKernel } from "./row-kernel.ts";
+import { writeSideBySide } from "./side-by-side.ts";
 import { chooseSchedule, describeSchedule, type Schedule } from "./schedule.ts";
 import { MathLibrary } from "./wgsl-math.ts";
 
@@ -50,10 +51,12 @@ export function generateKernel(
     usedCounters: new Set(),
     vectorBindings: new Set(),
   };
-  const schedule = given ?? chooseSchedule(kernel, { canonical, profile, bindings });
-  const body = writeBody(kernel, schedule, context);
+  const { body, schedule } = kernel.beside
+    ? writeSideBySide(kernel, context, writeBody)
+    : writeAlone(kernel, given ?? chooseSchedule(kernel, { canonical, profile, bindings }), context);
   const counters = Math.max(0, ...[...context.usedCounters].map((counter) => loops.indexOf(counter) + 1));
-  const usesF16 = bindings.some(({ element }) => element === "f16") || /\bf16\b/.test(body.main);
+  const text = [...body.declarations, body.main].join("\n");
+  const usesF16 = bindings.some(({ element }) => element === "f16") || /\bf16\b/.test(text);
   const source = [
     `// ${kernel.name}: ${describeSchedule(schedule)}`,
     ...schedule.reasons.map((reason) => `// ${reason}`),
@@ -88,6 +91,14 @@ export function generateKernel(
   };
 }
 
+function writeAlone(
+  kernel: Kernel,
+  schedule: Schedule,
+  context: WriterContext,
+): { body: KernelBody; schedule: Schedule } {
+  return { body: writeBody(kernel, schedule, context), schedule };
+}
+
 function writeBody(kernel: Kernel, schedule: Schedule, context: WriterContext): KernelBody {
   if (schedule.kind === "rows") return writeRowKernel(kernel, schedule, context);
   const contraction = findContraction(kernel);
@@ -97,9 +108,11 @@ function writeBody(kernel: Kernel, schedule: Schedule, context: WriterContext): 
     : writeWorkgroupMatmul(kernel, contraction, schedule, context);
 }
 
+/** Sized: a bounds check against a constant costs less than one that asks the buffer, on software adapters by a division. */
 function declare(binding: Binding, index: number, vector: boolean): string {
   const element = vector ? `vec4<${binding.element}>` : binding.element;
-  return `@group(0) @binding(${index}) var<storage, ${binding.access}> ${binding.name}: array<${element}>; // ${describe(binding)}`;
+  const size = Math.max(1, ...binding.tensors.map(({ shape }) => sizeOf(shape))) / (vector ? 4 : 1);
+  return `@group(0) @binding(${index}) var<storage, ${binding.access}> ${binding.name}: array<${element}, ${size}>; // ${describe(binding)}`;
 }
 
 function checkLimits(kernel: Kernel, bindings: readonly Binding[], profile: AdapterProfile): void {

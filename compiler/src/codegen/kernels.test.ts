@@ -53,7 +53,9 @@ function elementwise(name: string, rows: readonly Axis[], stores: readonly (read
   return {
     name,
     rows,
-    stages: [{ kind: "store", axes: [], once: false, stores: stores.map(([tensor, value]) => ({ tensor, index, value })) }],
+    stages: [
+      { kind: "store", axes: [], once: false, stores: stores.map(([tensor, value]) => ({ tensor, index, value })) },
+    ],
     reasons: [],
   };
 }

@@ -68,5 +68,5 @@ export function writeEpilogue(epilogue: Epilogue, context: KernelContext): strin
     writer.store(store.tensor, store.index, value);
   });
   const parameters = `batch: i32, m: i32, n: i32, sum: ${registerType("f32", lanes)}`;
-  return `fn store_result(${parameters}) {\n${writer.root.render("  ")}}`;
+  return `fn ${context.prefix ?? ""}store_result(${parameters}) {\n${writer.root.render("  ")}}`;
 }

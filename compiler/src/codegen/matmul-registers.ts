@@ -99,7 +99,7 @@ export function writeRegisterMatmul(
     const rowPosition = at(rowBlock, rowTile, row);
     const columnPosition = at(columnBlock, columnTile, column);
     const [r, c] = [writer.emit(rowPosition).text, writer.emit(columnPosition).text];
-    const call = `store_result(${batchText}, ${r}, ${c}, ${name});`;
+    const call = `${context.prefix ?? ""}store_result(${batchText}, ${r}, ${c}, ${name});`;
     const guards = [m % rowTile ? `${r} < ${m}` : "", columns % columnTile ? `${c} < ${columns}` : ""].filter(Boolean);
     writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
   }

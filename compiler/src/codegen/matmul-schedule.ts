@@ -1,10 +1,11 @@
-/** Chooses how a matrix product is tiled. `m` are the rows of the first factor, `n` those of the second, `k` is summed. */
+/** The ways to tile a matrix product. `m` are the rows of the first factor, `n` those of the second, `k` is summed. */
 import type { AdapterProfile } from "../executable.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import type { Axis, Expr } from "../lower/expr.ts";
 import type { Contraction } from "./contraction.ts";
 import { laneAccess } from "./lanes.ts";
-import type { SchedulingContext } from "./schedule.ts";
+import { epilogueBytes, registerCost, stationaryCost, workgroupCost } from "./matmul-cost.ts";
+import type { Candidate, SchedulingContext } from "./schedule.ts";
 import { linearSpace, sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
@@ -27,6 +28,21 @@ export interface RegisterSchedule extends Roles {
   readonly reasons: readonly string[];
 }
 
+/**
+ * Short sums: a thread keeps its columns of the second factor for all of k in registers, and walks along rows of the
+ * first. No sum is carried from one iteration to the next.
+ */
+export interface StationarySchedule extends Roles {
+  readonly kind: "matmul-stationary";
+  readonly workgroupSize: number;
+  /** Columns, or groups of four, of a thread. */
+  readonly columnTile: number;
+  readonly columnLanes: Lanes;
+  /** Rows that a thread walks along. */
+  readonly rowsPerThread: number;
+  readonly reasons: readonly string[];
+}
+
 /** Tiles of both factors in workgroup memory, a square of results per thread. */
 export interface WorkgroupSchedule extends Roles {
   readonly kind: "matmul-workgroup";
@@ -41,9 +57,9 @@ export interface WorkgroupSchedule extends Roles {
   readonly reasons: readonly string[];
 }
 
-export type MatmulSchedule = RegisterSchedule | WorkgroupSchedule;
+export type MatmulSchedule = RegisterSchedule | StationarySchedule | WorkgroupSchedule;
 
-interface Sizes {
+export interface MatmulSizes {
   readonly m: number;
   readonly n: number;
   readonly k: number;
@@ -63,32 +79,35 @@ export function orderFactors(c: Contraction, swapped: boolean): Ordered {
     : { first: c.left, second: c.right, mAxes: c.leftRows, nAxes: c.rightRows };
 }
 
-/** Null if the product is too thin for tiles. */
-export function chooseMatmul(
+/** All that are legal for the adapter's class; none if the product is too thin for tiles. */
+export function matmulCandidates(
   kernel: Kernel,
   contraction: Contraction,
   context: SchedulingContext,
-): MatmulSchedule | null {
+): Candidate<MatmulSchedule>[] {
   const { leftRows, rightRows, inner, batch } = contraction;
-  const sizes: Sizes = {
+  const sizes: MatmulSizes = {
     m: sizeOfAxes(leftRows),
     n: sizeOfAxes(rightRows),
     k: sizeOfAxes(inner),
     batch: sizeOfAxes(batch),
   };
-  if (sizes.m < 4 || sizes.n < 4 || sizes.k < 4) return null;
+  if (sizes.m < 4 || sizes.n < 4 || sizes.k < 1) return [];
   const along = contiguity(kernel, contraction, context);
-  return context.profile.class === "cpu"
-    ? chooseRegisters(sizes, along)
-    : chooseWorkgroup(sizes, along, context.profile);
+  if (context.profile.class === "gpu") return workgroupCandidates(sizes, along, context.profile);
+  return [false, true].flatMap((swapped) => [
+    ...registerCandidates(kernel, sizes, along, swapped),
+    ...stationaryCandidates(kernel, sizes, along, swapped),
+  ]);
 }
 
 interface Contiguity {
   /** Whether vec4s of the left factor lie along its own rows, and along k; the same of the right. */
   readonly left: { readonly rows: boolean; readonly k: boolean };
   readonly right: { readonly rows: boolean; readonly k: boolean };
-  /** Whether what is stored lies along the left factor's rows, rather than along the right's. */
+  /** Whether what is stored lies along the left factor's rows; along the right's. */
   readonly storedAlongLeft: boolean;
+  readonly storedAlongRight: boolean;
 }
 
 function contiguity(kernel: Kernel, c: Contraction, context: SchedulingContext): Contiguity {
@@ -108,6 +127,7 @@ function contiguity(kernel: Kernel, c: Contraction, context: SchedulingContext):
     left: { rows: alongAxes(c.left, c.leftRows), k: alongAxes(c.left, c.inner) },
     right: { rows: alongAxes(c.right, c.rightRows), k: alongAxes(c.right, c.inner) },
     storedAlongLeft: storedAlong(kernel, c.leftRows),
+    storedAlongRight: storedAlong(kernel, c.rightRows),
   };
 }
 
@@ -121,63 +141,103 @@ function storedAlong(kernel: Kernel, axes: readonly Axis[]): boolean {
   return along.length * 2 > stores.length;
 }
 
-/**
- * Measured on SwiftShader: eight rows by four vec4s where the second factor is contiguous along its columns; else eight by
- * eight single results, twice as fast as vec4s along k with partial sums.
- */
-function chooseRegisters(sizes: Sizes, { left, right, storedAlongLeft }: Contiguity): RegisterSchedule {
-  // Where either factor may give the columns, the one along which results are stored does.
-  const swapped = left.rows && (!right.rows || storedAlongLeft);
-  const [m, n] = swapped ? [sizes.n, sizes.m] : [sizes.m, sizes.n];
-  const first = swapped ? right : left;
-  const base = { kind: "matmul-registers", workgroupSize: 16, swapped, rowTile: tileFor(m, 8) } as const;
-  if (!right.rows && !left.rows) {
-    const reasons = ["no factor is contiguous along the result"];
-    return { ...base, columnTile: tileFor(n, 8), columnLanes: 1, rowLanes: 1, reasons };
-  }
-  return {
-    ...base,
-    columnTile: tileFor(n / 4, 4),
-    columnLanes: 4,
-    rowLanes: first.rows && base.rowTile >= 4 ? 4 : 1,
-    reasons: [
-      `the ${swapped ? "left" : "right"} factor is contiguous along the result's ${swapped ? "rows" : "columns"}`,
-    ],
-  };
+/** The sizes and the contiguity as the schedule's first and second factor see them. */
+function roles(sizes: MatmulSizes, { left, right, storedAlongLeft, storedAlongRight }: Contiguity, swapped: boolean) {
+  return swapped
+    ? { sizes: { ...sizes, m: sizes.n, n: sizes.m }, first: right, second: left, stored: storedAlongLeft }
+    : { sizes, first: left, second: right, stored: storedAlongRight };
 }
 
-/** The power of two up to `most` that wastes least of the last tile, the larger of two as good. */
-function tileFor(size: number, most: number): number {
-  let best = 1;
-  for (let tile = 2; tile <= most; tile *= 2) {
-    if (Math.ceil(size / tile) * tile <= Math.ceil(size / best) * best * 1.25) best = tile;
-  }
-  return best;
+const rowTiles = [1, 2, 4, 5, 6, 7, 8, 10, 12, 16];
+const columnTiles = { 1: [1, 2, 4, 5, 8, 10, 16], 4: [1, 2, 3, 4, 5, 8] } as const;
+/** More of them take drivers seconds to compile. */
+const mostAccumulators = 160;
+
+/** No workgroup memory, no barriers: what software adapters run best. */
+function registerCandidates(
+  kernel: Kernel,
+  given: MatmulSizes,
+  along: Contiguity,
+  swapped: boolean,
+): Candidate<RegisterSchedule>[] {
+  const { sizes, first, second, stored } = roles(given, along, swapped);
+  const columnLanes: Lanes = second.rows ? 4 : 1;
+  const reasons = lanesReason(swapped, columnLanes);
+  return rowTiles.flatMap((rowTile) =>
+    columnTiles[columnLanes].flatMap((columnTile) => {
+      const accumulators = rowTile * columnTile * columnLanes;
+      if (rowTile > sizes.m || columnTile > sizes.n / columnLanes || accumulators > mostAccumulators) return [];
+      const rowLanes: Lanes = first.rows && rowTile % 4 === 0 ? 4 : 1;
+      const tile = { swapped, rowTile, columnTile, columnLanes, rowLanes };
+      const schedule = { kind: "matmul-registers", workgroupSize: 16, ...tile, reasons } as const;
+      return [{ schedule, cost: registerCost(schedule, sizes, epilogueBytes(kernel, columnLanes, stored)) }];
+    }),
+  );
 }
 
-function chooseWorkgroup(sizes: Sizes, { left, right }: Contiguity, profile: AdapterProfile): WorkgroupSchedule {
+/** Beyond this many the registers that hold the second factor are no longer registers. */
+const mostStationary = 160;
+
+function stationaryCandidates(
+  kernel: Kernel,
+  given: MatmulSizes,
+  along: Contiguity,
+  swapped: boolean,
+): Candidate<StationarySchedule>[] {
+  const { sizes, second, stored } = roles(given, along, swapped);
+  const columnLanes: Lanes = second.rows ? 4 : 1;
+  const reasons = [`sums of ${sizes.k}: one factor stays in registers`, ...lanesReason(swapped, columnLanes)];
+  return [1, 2, 4].flatMap((columnTile) =>
+    [4, 16, 64].flatMap((most) => {
+      const fits = columnTile * columnLanes <= sizes.n && sizes.k * columnTile * columnLanes <= mostStationary;
+      if (!fits || most / 4 >= sizes.m) return [];
+      // The blocks are as even as they can be.
+      const rowsPerThread = Math.ceil(sizes.m / Math.ceil(sizes.m / most));
+      const tile = { swapped, columnTile, columnLanes, rowsPerThread };
+      const schedule = { kind: "matmul-stationary", workgroupSize: 16, ...tile, reasons } as const;
+      return [{ schedule, cost: stationaryCost(schedule, sizes, epilogueBytes(kernel, columnLanes, stored)) }];
+    }),
+  );
+}
+
+function lanesReason(swapped: boolean, lanes: Lanes): string[] {
+  if (lanes === 1) return ["no factor is contiguous along the result's columns"];
+  const [factor, side] = swapped ? ["left", "rows"] : ["right", "columns"];
+  return [`the ${factor} factor is contiguous along the result's ${side}`];
+}
+
+function workgroupCandidates(
+  sizes: MatmulSizes,
+  { left, right }: Contiguity,
+  profile: AdapterProfile,
+): Candidate<WorkgroupSchedule>[] {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = profile.limits;
-  const candidates = [
-    { tileM: 128, tileN: 128, tileK: 16, threadM: 8, threadN: 8 },
+  const tiles = [
+    { tileM: 128, tileN: 128, tileK: 8, threadM: 8, threadN: 8 },
+    { tileM: 64, tileN: 128, tileK: 16, threadM: 4, threadN: 8 },
+    { tileM: 128, tileN: 64, tileK: 16, threadM: 8, threadN: 4 },
     { tileM: 64, tileN: 64, tileK: 16, threadM: 4, threadN: 4 },
+    { tileM: 16, tileN: 64, tileK: 16, threadM: 2, threadN: 4 },
+    { tileM: 64, tileN: 16, tileK: 16, threadM: 4, threadN: 2 },
     { tileM: 32, tileN: 32, tileK: 16, threadM: 4, threadN: 4 },
+    { tileM: 16, tileN: 16, tileK: 16, threadM: 2, threadN: 2 },
   ];
-  const tilesOf = (t: { tileM: number; tileN: number }): number =>
-    sizes.batch * Math.ceil(sizes.m / t.tileM) * Math.ceil(sizes.n / t.tileN);
-  const chosen = candidates.find(
-    (t) =>
-      (t.tileM * t.tileN) / (t.threadM * t.threadN) <= maxComputeInvocationsPerWorkgroup &&
-      (t.tileM + t.tileN) * t.tileK * 4 <= maxComputeWorkgroupStorageSize &&
-      sizes.m > t.tileM / 2 &&
-      sizes.n > t.tileN / 2 &&
-      tilesOf(t) >= 64,
-  ) ?? { tileM: 32, tileN: 32, tileK: 16, threadM: 4, threadN: 4 };
-  return {
-    kind: "matmul-workgroup",
-    swapped: false,
-    ...chosen,
-    firstAlongK: left.k || !left.rows,
-    secondAlongK: right.k && !right.rows,
-    reasons: [`${tilesOf(chosen)} tiles keep the adapter busy`],
-  };
+  return tiles
+    .filter(
+      (t) =>
+        (t.tileM * t.tileN) / (t.threadM * t.threadN) <= maxComputeInvocationsPerWorkgroup &&
+        (t.tileM + t.tileN + 2) * t.tileK * 4 <= maxComputeWorkgroupStorageSize,
+    )
+    .map((tile) => {
+      const count = sizes.batch * Math.ceil(sizes.m / tile.tileM) * Math.ceil(sizes.n / tile.tileN);
+      const schedule = {
+        kind: "matmul-workgroup",
+        swapped: false,
+        ...tile,
+        firstAlongK: left.k || !left.rows,
+        secondAlongK: right.k && !right.rows,
+        reasons: [`${count} workgroups of a tile each`],
+      } as const;
+      return { schedule, cost: workgroupCost(schedule, sizes) };
+    });
 }

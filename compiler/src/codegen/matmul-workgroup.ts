@@ -95,7 +95,7 @@ export function writeWorkgroupMatmul(
   const batchText = writer.emit(batch).text;
   for (const { row, column, name } of cells) {
     const [r, c] = [`m_start + m_own + ${row}`, `n_start + n_own + ${column}`];
-    const call = `store_result(${batchText}, ${r}, ${c}, ${name});`;
+    const call = `${context.prefix ?? ""}store_result(${batchText}, ${r}, ${c}, ${name});`;
     const guards = [m % tileM ? `${r} < ${m}` : "", n % tileN ? `${c} < ${n}` : ""].filter(Boolean);
     writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
   }

@@ -182,7 +182,9 @@ class RowWriter {
       });
     };
     if (planned.stage.kind === "store" && planned.stage.once) {
-      this.writer.block(this.shared ? "if (row == 0 && local == 0u) {" : "if (row == 0) {", body, { conditional: true });
+      this.writer.block(this.shared ? "if (row == 0 && local == 0u) {" : "if (row == 0) {", body, {
+        conditional: true,
+      });
     } else if (planned.loops.length > 0) this.loop(planned, body);
     else if (this.shared) this.writer.block("if (local == 0u) {", body, { conditional: true });
     else body();
@@ -276,8 +278,8 @@ class RowWriter {
   private combineThreads({ name, reducer, dtype }: Accumulator, own: string): string {
     const { math } = this.context;
     const size = this.schedule.threadsPerRow;
-    const cells = `shared_${name}`;
-    const positions = `shared_${name}_at`;
+    const cells = `${this.context.prefix ?? ""}shared_${name}`;
+    const positions = `${cells}_at`;
     const selects = reducer === "argmax" || reducer === "argmin";
     this.declarations.push(`var<workgroup> ${cells}: array<${registerType(accumulatorType(dtype), 1)}, ${size}>;`);
     if (selects) this.declarations.push(`var<workgroup> ${positions}: array<i32, ${size}>;`);

@@ -41,7 +41,12 @@ export function chooseSchedule(kernel: Kernel, context: SchedulingContext): Sche
 
 type Stage = ReduceStage | StoreStage;
 
-function chooseRows(kernel: Kernel, context: SchedulingContext, contraction: Contraction | null): RowSchedule {
+/** For any kernel, also a product. */
+export function chooseRows(
+  kernel: Kernel,
+  context: SchedulingContext,
+  contraction: Contraction | null = null,
+): RowSchedule {
   const { profile } = context;
   const rows = sizeOfAxes(kernel.rows);
   const longest = Math.max(1, ...kernel.stages.map((stage) => sizeOfAxes(stage.axes)));

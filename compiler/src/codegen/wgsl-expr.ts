@@ -35,6 +35,8 @@ export interface KernelContext {
   /** Bindings declared as arrays of vec4. */
   readonly vectorBindings: ReadonlySet<Binding>;
   readonly usedCounters: Set<LoopCounter>;
+  /** Begins the names of workgroup variables, where several kernels are in one module. */
+  readonly prefix?: string;
 }
 
 const longText = 72;

@@ -34,6 +34,7 @@ export const codes = {
   FAX2005: "the device is out of memory",
   FAX2006: "the device refused a kernel or a command",
   FAX2007: "a device chosen when another is in use",
+  FAX2008: "the device makes no progress",
   FAX3001: "a file that cannot be read",
   FAX3002: "source text that does not parse",
   FAX3003: "an import that leads nowhere",

@@ -1,13 +1,15 @@
 /**
- * What recomputation and memory cost, in units of about one simple scalar operation of one thread. Only ratios matter;
- * they hold roughly for software adapters and for GPUs.
+ * What recomputation and memory cost, in units of about one simple scalar operation when every lane of a small device works.
+ * Only ratios matter; they hold roughly for software adapters, and for GPUs recomputation is cheaper still.
  */
 import type { Axis, Expr } from "../lower/expr.ts";
 import { axesIn, loadsOf, nodesOf } from "../lower/expr-pool.ts";
-import type { Def } from "./definition.ts";
+import type { Def, ReduceDef } from "./definition.ts";
 
-/** A dispatch that does nothing. */
-export const dispatchCost = 20_000;
+/** A dispatch that does nothing: 20 µs of eight lanes. */
+export const dispatchCost = 160_000;
+/** Work of fewer rows than this leaves lanes idle. */
+export const fewestBusyRows = 8;
 /** Writing an element and reading it again in another kernel. */
 export const roundTripCost = 32;
 /** A reduction below this many elements a row runs well in one workgroup. */
@@ -79,6 +81,16 @@ export function isMovement(def: Def): boolean {
  */
 export function isContraction(def: Def): boolean {
   if (def.kind !== "reduce") return false;
+  const known = contractions.get(def);
+  if (known !== undefined) return known;
+  const found = rereadsOperands(def);
+  contractions.set(def, found);
+  return found;
+}
+
+const contractions = new WeakMap<Def, boolean>();
+
+function rereadsOperands(def: ReduceDef): boolean {
   const domain = [...def.axes, ...def.over].filter((axis) => axis.size > 1);
   const loads = loadsOf([def.body]);
   if (loads.length === 0) return false;

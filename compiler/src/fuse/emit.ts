@@ -43,6 +43,15 @@ export function emitKernel(group: Group, { isStored, stacked }: EmitOptions): Ke
   return { name: nameOf(group), rows: group.rows, stages, reasons: [...new Set(group.reasons)] };
 }
 
+/** One dispatch of several kernels. */
+export function sideBySide(kernel: Kernel, beside: readonly Kernel[]): Kernel {
+  const names = [kernel, ...beside].map(({ name }) => name);
+  const name =
+    names.length > 3 ? `${names.slice(0, 2).join("_and_")}_and_${names.length - 2}_more` : names.join("_and_");
+  const reason = `runs beside ${beside.length} more: they need nothing of each other, and one dispatch is cheaper and fills a device better`;
+  return { ...kernel, name, reasons: [...kernel.reasons, reason], beside };
+}
+
 function sameAxes(a: readonly Axis[], b: readonly Axis[]): boolean {
   return a.length === b.length && a.every((axis, i) => axis.id === b[i]?.id);
 }

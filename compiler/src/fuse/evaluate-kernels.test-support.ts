@@ -8,7 +8,7 @@ import { sizeOf, stridesOf } from "../ir/shape.ts";
 import type { Axis, Expr, LoopCounter, Reducer, Tensor } from "../lower/expr.ts";
 import type { Graph, Node } from "../lower/graph.ts";
 import { neutralOf } from "../lower/reducers.ts";
-import type { FusedProgram, FusedStep, Kernel, Store } from "./kernel.ts";
+import { type FusedProgram, type FusedStep, type Kernel, partsOf, type Store } from "./kernel.ts";
 import type { MemoryPlan } from "./memory-plan-types.ts";
 
 type Data = Float64Array;
@@ -123,11 +123,15 @@ type Order = (points: number[][]) => number[][];
 
 const inOrder: Order = (points) => points;
 
-/** Runs `visit` at each point of a space. */
-function atPoints(axes: readonly Axis[], scope: Scope, visit: () => void, order: Order = inOrder): void {
+function pointsOf(axes: readonly Axis[]): number[][] {
   let all: number[][] = [[]];
   for (const axis of axes) all = all.flatMap((point) => Array.from({ length: axis.size }, (_, i) => [...point, i]));
-  for (const point of order(all)) {
+  return all;
+}
+
+/** Runs `visit` at each point of a space. */
+function atPoints(axes: readonly Axis[], scope: Scope, visit: () => void, order: Order = inOrder): void {
+  for (const point of order(pointsOf(axes))) {
     axes.forEach((axis, d) => scope.axes.set(axis.id, point[d] as number));
     visit();
   }
@@ -227,24 +231,32 @@ export function evaluateGraph(graph: Graph, inputs: readonly (readonly number[])
   return graph.outputs.map((tensor) => [...memory.write(tensor)]);
 }
 
+/** Kernels beside each other run their rows in any order among each other. */
 function runKernel(kernel: Kernel, scope: Scope, order: Order): void {
-  const runRow = (): void => {
-    scope.reduced.clear();
-    for (const stage of kernel.stages) {
-      if (stage.kind === "reduce") {
-        for (const { id, reducer, body } of stage.reductions) {
-          scope.reduced.set(id, reduceOver(reducer, stage.axes, body, scope));
-        }
-        continue;
+  const parts = partsOf(kernel);
+  const rows = parts.flatMap(({ rows: axes }, part) => pointsOf(axes).map((point) => [part, ...point]));
+  for (const [which = 0, ...point] of order(rows)) {
+    const part = defined(parts[which], "a part of a kernel");
+    part.rows.forEach((axis, d) => scope.axes.set(axis.id, point[d] as number));
+    runRow(part, scope, order);
+  }
+}
+
+function runRow(kernel: Kernel, scope: Scope, order: Order): void {
+  scope.reduced.clear();
+  for (const stage of kernel.stages) {
+    if (stage.kind === "reduce") {
+      for (const { id, reducer, body } of stage.reductions) {
+        scope.reduced.set(id, reduceOver(reducer, stage.axes, body, scope));
       }
-      const storePoint = (): void => {
-        const values = stage.stores.map((store) => evaluate(store.value, scope));
-        stage.stores.forEach((store, i) => put(store, values[i] as number, scope));
-      };
-      atPoints(stage.axes, scope, storePoint, order);
+      continue;
     }
-  };
-  atPoints(kernel.rows, scope, runRow, order);
+    const storePoint = (): void => {
+      const values = stage.stores.map((store) => evaluate(store.value, scope));
+      stage.stores.forEach((store, i) => put(store, values[i] as number, scope));
+    };
+    atPoints(stage.axes, scope, storePoint, order);
+  }
 }
 
 /** With every tensor in memory of its own. */

@@ -7,13 +7,14 @@
  * `maxBindings` tensors; within a kernel nothing is read that the same kernel stores; floats are not reassociated but in
  * sums that are split. Empty tensors are never stored or read.
  */
+import { invariant } from "../diagnostics/index.ts";
 import { type Shape, sizeOf, stridesOf } from "../ir/shape.ts";
 import { axisExpr, binaryExpr, constExpr, type Expr, type Tensor } from "../lower/expr.ts";
 import { ExprPool } from "../lower/expr-pool.ts";
 import type { Graph } from "../lower/graph.ts";
+import { Bundle } from "./bundle.ts";
 import { definedBy, type LoopUnit, type Unit } from "./definition.ts";
-import { emitKernel } from "./emit.ts";
-import { Group } from "./group.ts";
+import { emitKernel, sideBySide } from "./emit.ts";
 import { groupUnits, readBy } from "./grouping.ts";
 import type { FusedProgram, FusedStep } from "./kernel.ts";
 import { materialize } from "./materialize.ts";
@@ -40,12 +41,15 @@ export function fuse(graph: Graph, { maxBindings }: FuseOptions): FusedProgram {
       pool,
     );
     return scheduled.map((item): FusedStep => {
-      if (item instanceof Group) {
-        const kernel = emitKernel(item, {
-          isStored: (tensor) => isStored(tensor, item),
-          stacked: (tensor) => stacked.get(tensor.id) ?? [],
-        });
-        return { kind: "kernel", kernel };
+      if (item instanceof Bundle) {
+        const [kernel, ...beside] = item.groups.map((group) =>
+          emitKernel(group, {
+            isStored: (tensor) => isStored(tensor, group),
+            stacked: (tensor) => stacked.get(tensor.id) ?? [],
+          }),
+        );
+        invariant(kernel, "a dispatch has a kernel");
+        return { kind: "kernel", kernel: beside.length === 0 ? kernel : sideBySide(kernel, beside) };
       }
       const { counter, body, carries, stacked: entries } = item.unit;
       const results = new Set(carries.map((carry) => carry.result.id));

@@ -1,6 +1,6 @@
 /** A kernel in the making: definitions that share a space of rows. */
 import type { Axis, Expr, Tensor } from "../lower/expr.ts";
-import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
+import { type ExprPool, type Load, loadsOf } from "../lower/expr-pool.ts";
 import { extentOf } from "./cost.ts";
 import type { Def, LoopUnit } from "./definition.ts";
 
@@ -42,9 +42,17 @@ export class Group implements Scheduled {
     this.order = order;
   }
 
+  /** What its members load. */
+  #loads = new Set<Load>();
+
   add(member: Member): void {
     this.members.push(member);
     this.byTensor.set(member.def.tensor.id, member);
+    for (const load of loadsOf([member.body])) this.#loads.add(load);
+  }
+
+  get loads(): ReadonlySet<Load> {
+    return this.#loads;
   }
 
   /** Single values alone, which any kernel can compute besides. */
@@ -55,13 +63,17 @@ export class Group implements Scheduled {
   /** Takes the members of a scalar group: what they give is computed in place wherever it is read here. */
   absorb(scalars: Group, pool: ExprPool): void {
     const own = this.members.splice(0);
+    this.#loads = new Set();
     for (const member of scalars.members) this.add({ ...member, once: true });
     const load = (tensor: Tensor): Expr | undefined => scalars.byTensor.get(tensor.id)?.value;
     for (const member of own) {
       const body = pool.rewrite(member.body, { load });
       this.add({ ...member, body, value: member.def.kind === "map" ? body : member.value });
     }
-    this.reasons.push(...scalars.reasons, `${scalars.members.length === 1 ? "a single value is" : "single values are"} stored by the first row`);
+    this.reasons.push(
+      ...scalars.reasons,
+      `${scalars.members.length === 1 ? "a single value is" : "single values are"} stored by the first row`,
+    );
     this.order = Math.max(this.order, scalars.order);
   }
 
@@ -80,7 +92,7 @@ export class Group implements Scheduled {
   /** Tensors that the kernel reads from memory. */
   loaded(): Map<number, Tensor> {
     const tensors = new Map<number, Tensor>();
-    for (const load of loadsOf(this.members.map((member) => member.body))) tensors.set(load.tensor.id, load.tensor);
+    for (const load of this.#loads) tensors.set(load.tensor.id, load.tensor);
     return tensors;
   }
 }

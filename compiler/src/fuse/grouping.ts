@@ -3,6 +3,7 @@
  * that runs over the same space and reads the same, else it starts one. Every decision leaves its reason.
  */
 import { invariant } from "../diagnostics/index.ts";
+import { type Bundle, bundle } from "./bundle.ts";
 import { formatAval, avalOf } from "../ir/aval.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
@@ -24,7 +25,8 @@ export interface GroupingOptions {
 }
 
 export interface Grouped {
-  readonly scheduled: readonly (Group | ScheduledLoop)[];
+  /** In order. */
+  readonly scheduled: readonly (Bundle | ScheduledLoop)[];
   /** Whether something outside of its kernel wants a value in memory. */
   isStored(tensor: Tensor, group: Group): boolean;
 }
@@ -36,8 +38,9 @@ export function groupUnits(units: readonly Unit[], options: GroupingOptions, poo
     else grouping.addDef(unit, order);
   });
   grouping.absorbScalars();
+  const bound = (group: Group): number[] => grouping.boundBy(group);
   return {
-    scheduled: inOrder(grouping.scheduled),
+    scheduled: inOrder(bundle(inOrder(grouping.scheduled), { maxBindings: options.maxBindings, bound })),
     isStored: (tensor, group) => grouping.isStored(tensor.id, new Set(group.byTensor.keys())),
   };
 }
@@ -49,6 +52,9 @@ class Grouping {
   readonly scheduled: (Group | ScheduledLoop)[] = [];
   readonly #options: GroupingOptions;
   readonly #pool: ExprPool;
+  /** In order of their start, and by the sizes of their rows. */
+  readonly #places = new Map<Group, number>();
+  readonly #byRows = new Map<string, Group[]>();
   readonly #producers = new Map<number, Group | ScheduledLoop>();
   /** Definitions (by tensor) and loops that read a tensor. */
   readonly #readers = new Map<number, Set<number | LoopUnit>>();
@@ -90,7 +96,8 @@ class Grouping {
       host.dependencies.delete(scalars);
       for (const dependency of scalars.dependencies) host.dependencies.add(dependency);
       this.scheduled.splice(this.scheduled.indexOf(scalars), 1);
-      for (const item of this.scheduled) if (item !== host && item.dependencies.delete(scalars)) item.dependencies.add(host);
+      for (const item of this.scheduled)
+        if (item !== host && item.dependencies.delete(scalars)) item.dependencies.add(host);
       for (const tensor of scalars.byTensor.keys()) this.#producers.set(tensor, host);
     }
   }
@@ -116,9 +123,8 @@ class Grouping {
   #choose(def: Def, order: number): { group: Group; member: Member; reason: string } {
     const refusals: string[] = [];
     const dependencies = new Set(readBy(def).map((tensor) => this.#producers.get(tensor)));
-    const vertical = this.scheduled.filter((item) => item instanceof Group && dependencies.has(item));
-    for (const group of vertical.toReversed()) {
-      if (!(group instanceof Group)) continue;
+    const producers = [...dependencies].filter((item) => item instanceof Group);
+    for (const group of producers.sort((a, b) => this.#placeOf(b) - this.#placeOf(a))) {
       const attempt = this.#tryVertical(group, def, dependencies);
       if ("member" in attempt) {
         const source = sourceName(group, def);
@@ -126,8 +132,8 @@ class Grouping {
       }
       refusals.push(`not with ${nameOf(group)}: ${attempt.refusal}`);
     }
-    for (const group of this.scheduled.toReversed()) {
-      if (!(group instanceof Group) || dependencies.has(group)) continue;
+    for (const group of this.#groupsOver(def).toReversed()) {
+      if (dependencies.has(group)) continue;
       const member = this.#trySibling(group, def, dependencies);
       if (member) {
         const reason = `${describe(def)} joins: it runs over the same ${def.kind === "reduce" ? "rows and axes" : "points"} and reads the same`;
@@ -138,9 +144,23 @@ class Grouping {
     const group = new Group(rows, isContraction(def), order);
     const member = alignAlone(group, def, this.#pool);
     invariant(member, "a definition can always be computed by itself");
+    this.#places.set(group, this.scheduled.length);
     this.scheduled.push(group);
+    this.#groupsOver(def).push(group);
     const why = refusals.length > 0 ? ` (${refusals.join("; ")})` : "";
     return { group, member, reason: `${describe(def)} starts the kernel${why}` };
+  }
+
+  #placeOf(group: Group): number {
+    return this.#places.get(group) ?? -1;
+  }
+
+  /** Groups over as many rows along each axis as the definition has. */
+  #groupsOver(def: Def): Group[] {
+    const key = def.axes.flatMap(({ size }) => (size > 1 ? [size] : [])).join(",");
+    let groups = this.#byRows.get(key);
+    if (!groups) this.#byRows.set(key, (groups = []));
+    return groups;
   }
 
   #tryVertical(group: Group, def: Def, dependencies: ReadonlySet<Scheduled | undefined>): Attempt {
@@ -162,8 +182,7 @@ class Grouping {
       if (!like) return null;
     }
     const loads = loadsOf([member.body]);
-    const theirs = new Set(loadsOf(group.members.map((other) => other.body)));
-    if (loads.length > 0 && !loads.some((load) => theirs.has(load))) return null;
+    if (loads.length > 0 && !loads.some((load) => group.loads.has(load))) return null;
     if (this.#refuseBindings(group, member) !== null || this.#wouldCycle(group, dependencies)) return null;
     return member;
   }
@@ -185,6 +204,16 @@ class Grouping {
     for (const tensor of inside) count += Number(this.isStored(tensor, inside)) + this.#options.stackedStores(tensor);
     const { maxBindings } = this.#options;
     return count > maxBindings ? `it would bind ${count} buffers, ${maxBindings} are allowed` : null;
+  }
+
+  /** Tensors that the group's kernel binds; those that it stores rows of count once for each. */
+  boundBy(group: Group): number[] {
+    const inside = new Set(group.byTensor.keys());
+    const stored = [...inside].filter((tensor) => this.isStored(tensor, inside));
+    const stacked = [...inside].flatMap((tensor) =>
+      Array.from({ length: this.#options.stackedStores(tensor) }, (_, i) => -1 - tensor - i / 1024),
+    );
+    return [...group.loaded().keys(), ...stored, ...stacked];
   }
 
   isStored(tensor: number, inside: ReadonlySet<number>): boolean {

@@ -44,6 +44,16 @@ export interface Kernel {
   readonly stages: readonly (ReduceStage | StoreStage)[];
   /** Why these operations are together: one line each, for `inspect --stage fused`. */
   readonly reasons: readonly string[];
+  /**
+   * Kernels that run in the same dispatch, in workgroups of their own: none of them all reads or stores what another stores.
+   * They have none beside themselves.
+   */
+  readonly beside?: readonly Kernel[];
+}
+
+/** The kernel and those beside it. */
+export function partsOf(kernel: Kernel): readonly Kernel[] {
+  return [kernel, ...(kernel.beside ?? [])];
 }
 
 export type FusedStep =

@@ -10,6 +10,7 @@ import {
   costOf,
   dispatchCost,
   extentOf,
+  fewestBusyRows,
   isContraction,
   isMovement,
   loadCost,
@@ -74,6 +75,8 @@ class Decider {
   /** Reductions whose kernel could store the value besides, since it is computed from their result at the same index. */
   readonly #anchored = new Set<number>();
   readonly #accesses = new Map<number, Map<string, Access>>();
+  /** How often the loops around a definition run it. */
+  readonly #trips = new Map<number, number>();
   /** Reasons for tensors in memory, and for those that are not. */
   readonly stored = new Map<number, string>();
   readonly inlined = new Map<number, string>();
@@ -84,6 +87,14 @@ class Decider {
     for (const def of definitionsIn(units)) {
       this.#defs.set(def.tensor.id, def);
       if (def.kind === "map") this.#survey(def);
+    }
+    this.#countTrips(units, 1);
+  }
+
+  #countTrips(units: readonly Unit[], trips: number): void {
+    for (const unit of units) {
+      if (unit.kind === "loop") this.#countTrips(unit.body, trips * unit.counter.length);
+      else this.#trips.set(unit.tensor.id, trips);
     }
   }
 
@@ -129,14 +140,22 @@ class Decider {
     const cost = this.#chainCost.get(tensor.id) ?? 0;
     if (isMovement(def)) return null;
     if (accesses.length > maxAccesses) return `read in more than ${maxAccesses} ways`;
+    const trips = this.#trips.get(tensor.id) ?? 1;
     let evaluations = 0;
-    for (const access of accesses) evaluations += evaluationsOf(access, size, cost);
+    let work = -size;
+    for (const access of accesses) {
+      const rounds = (this.#trips.get(access.root.tensor.id) ?? trips) / trips;
+      const times = rounds * evaluationsOf(access, size, cost);
+      evaluations += times;
+      work += (times * fewestBusyRows) / Math.min(fewestBusyRows, extentOf(access.root.axes));
+    }
     const again = evaluations - size;
     if (again > 0 && this.#anchored.has(tensor.id)) {
       return `computed with the reduction that it follows, instead of ${count(evaluations)} times by its readers`;
     }
     if (size === 1 && cost <= 200) return null;
-    const extra = again * cost;
+    // Its readers load a stored value instead.
+    const extra = work * Math.max(0, cost - loadCost);
     const memory = dispatchCost + roundTripCost * size;
     if (extra > memory) {
       return `recomputation (${count(again)} more elements of ${cost} operations) is dearer than memory (${count(4 * size)} bytes written)`;

@@ -38,7 +38,7 @@ export interface MemoryPlan {
   readonly assignment: ReadonlyMap<number, BufferRef>;
   /** By `LoopCounter.id`, for every loop. */
   readonly loops: ReadonlyMap<number, LoopPlan>;
-  /** Bytes of all temps and outputs. They exist at once while a call runs; inputs count apart. */
+  /** Bytes of all temps and outputs that have buffers of their own. They exist at once while a call runs. */
   readonly peakBytes: number;
   /** Decisions with their reasons, for `inspect --stage memory`. */
   readonly reasons: readonly string[];

@@ -1,7 +1,8 @@
 /**
  * Fused program → static memory plan. Tensors that may share a buffer by what they mean (the states of a loop's carry, a
  * value computed over one that is read for the last time, a reshape) become one slot; slots whose lifetimes do not
- * overlap then share buffers, largest first. Inputs are never written.
+ * overlap then share buffers, largest first. Inputs are never written, but for donated ones: what is stored later may take
+ * their place.
  */
 import { type AdapterProfile, type BufferRef, type BufferSpec, storageBytes } from "../executable.ts";
 import { invariant } from "../diagnostics/index.ts";
@@ -9,7 +10,7 @@ import { sameShape, sizeOf } from "../ir/shape.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { loadsOf } from "../lower/expr-pool.ts";
 import { boundTensors } from "./kernel-tensors.ts";
-import type { FusedProgram, Kernel } from "./kernel.ts";
+import { type FusedProgram, type Kernel, partsOf } from "./kernel.ts";
 import { type LoopSpan, type Lifetime, timelineOf, type Timeline } from "./lifetimes.ts";
 import type { LoopPlan, MemoryPlan, PlannedCopy } from "./memory-plan-types.ts";
 
@@ -23,6 +24,8 @@ interface Slot {
   readonly bytes: number;
   readonly role: BufferSpec["role"];
   readonly label: string;
+  /** Of an input: others may have its buffer once it is read for the last time. */
+  readonly donated: boolean;
   readonly intervals: readonly Interval[];
 }
 
@@ -31,13 +34,19 @@ const rank = { temp: 0, output: 1, input: 2 } as const;
 
 type Place = { slot: number } | { even: number; odd: number };
 
-export function planMemory(program: FusedProgram, profile: AdapterProfile): MemoryPlan {
-  return new Planner(program, profile).plan();
+/** `donated`: inputs, by position, that the caller gives up. */
+export function planMemory(
+  program: FusedProgram,
+  profile: AdapterProfile,
+  donated: readonly number[] = [],
+): MemoryPlan {
+  return new Planner(program, profile, donated).plan();
 }
 
 class Planner {
   readonly #program: FusedProgram;
   readonly #profile: AdapterProfile;
+  readonly #donated: ReadonlySet<number>;
   readonly #timeline: Timeline;
   /** Merged slots are gone; `#merged` leads from them to what holds them now. */
   readonly #slots: (Slot | null)[] = [];
@@ -45,9 +54,10 @@ class Planner {
   readonly #places = new Map<number, Place>();
   readonly #reasons: string[] = [];
 
-  constructor(program: FusedProgram, profile: AdapterProfile) {
+  constructor(program: FusedProgram, profile: AdapterProfile, donated: readonly number[]) {
     this.#program = program;
     this.#profile = profile;
+    this.#donated = new Set(donated);
     this.#timeline = timelineOf(program);
   }
 
@@ -94,7 +104,8 @@ class Planner {
           : output !== undefined
             ? `output ${output}`
             : (kernel?.name ?? "loop value");
-      this.#slots.push({ bytes: this.#bytesOf(tensor), role, label, intervals: [{ start, end }] });
+      const donated = input !== undefined && this.#donated.has(input);
+      this.#slots.push({ bytes: this.#bytesOf(tensor), role, label, donated, intervals: [{ start, end }] });
       this.#places.set(tensor.id, { slot: this.#slots.length - 1 });
     }
   }
@@ -160,8 +171,8 @@ class Planner {
   #compatible(first: number, second: number, meeting: number | null): boolean {
     const [a, b] = [this.#slot(first), this.#slot(second)];
     if (a === b) return true;
-    if (a.role === "input" || b.role === "input") return false;
-    if (a.bytes !== b.bytes || (a.role === "output" && b.role === "output")) return false;
+    if (isFixed(a) || isFixed(b)) return false;
+    if (a.bytes !== b.bytes || (a.role !== "temp" && a.role === b.role)) return false;
     return a.intervals.every((x) =>
       b.intervals.every(
         (y) =>
@@ -206,7 +217,13 @@ class Planner {
       invariant(first, "a copy waits");
       const aside = this.#slots.length;
       const interval = { start: 2 * loop.end, end: 2 * loop.end + 1 };
-      this.#slots.push({ bytes: first.bytes, role: "temp", label: "carry set aside", intervals: [interval] });
+      this.#slots.push({
+        bytes: first.bytes,
+        role: "temp",
+        label: "carry set aside",
+        donated: false,
+        intervals: [interval],
+      });
       ordered.push({ ...first, to: aside });
       waiting[0] = { ...first, from: aside };
     }
@@ -294,31 +311,44 @@ class Planner {
     const buffers: BufferSpec[] = [];
     const busy: Interval[][] = [];
     const bufferBySlot = new Map<number, number>();
-    const open = (id: number, { bytes, role, label, intervals }: Slot): void => {
+    const open = (id: number, { bytes, role, label, donated, intervals }: Slot): void => {
       bufferBySlot.set(id, buffers.length);
-      buffers.push({ bytes, role, label });
+      buffers.push({ bytes, role, label, ...(donated ? { donated } : {}) });
       busy.push([...intervals]);
+    };
+    const isFree = (buffer: number, slot: Slot): boolean =>
+      (busy[buffer] ?? []).every((x) => slot.intervals.every((y) => x.end < y.start || y.end < x.start));
+    const share = (id: number, slot: Slot, buffer: number): void => {
+      bufferBySlot.set(id, buffer);
+      busy[buffer]?.push(...slot.intervals);
     };
     const slots = [...this.#slots.entries()].filter((entry): entry is [number, Slot] => entry[1] !== null);
     for (const role of ["input", "output"] as const) {
-      for (const [id, slot] of slots) if (slot.role === role) open(id, slot);
+      for (const [id, slot] of slots) {
+        if (slot.role !== role) continue;
+        const given = buffers.findIndex(
+          ({ bytes, donated }, i) => role === "output" && donated === true && bytes === slot.bytes && isFree(i, slot),
+        );
+        if (given < 0) {
+          open(id, slot);
+          continue;
+        }
+        share(id, slot, given);
+        this.#reasons.push(`${slot.label} is the buffer of ${buffers[given]?.label}, which is donated`);
+      }
     }
     const temps = slots
       .filter(([, slot]) => slot.role === "temp")
       .sort(([, a], [, b]) => b.bytes - a.bytes || endOf(b) - endOf(a));
     for (const [id, slot] of temps) {
       let best: number | null = null;
-      buffers.forEach(({ bytes, role }, i) => {
-        if (role === "input" || bytes < slot.bytes || bytes >= (buffers[best ?? -1]?.bytes ?? Infinity)) return;
-        const free = (busy[i] ?? []).every((x) => slot.intervals.every((y) => x.end < y.start || y.end < x.start));
-        if (free) best = i;
+      buffers.forEach(({ bytes, role, donated }, i) => {
+        if (role === "input" && donated !== true) return;
+        if (bytes < slot.bytes || bytes >= (buffers[best ?? -1]?.bytes ?? Infinity)) return;
+        if (isFree(i, slot)) best = i;
       });
-      if (best === null) {
-        open(id, slot);
-      } else {
-        bufferBySlot.set(id, best);
-        busy[best]?.push(...slot.intervals);
-      }
+      if (best === null) open(id, slot);
+      else share(id, slot, best);
     }
     const bufferOf = (slot: number): number => {
       const buffer = bufferBySlot.get(this.#root(slot));
@@ -327,6 +357,11 @@ class Planner {
     };
     return { buffers, bufferOf };
   }
+}
+
+/** An input that must stay as it is. */
+function isFixed({ role, donated }: Slot): boolean {
+  return role === "input" && !donated;
 }
 
 function endOf({ intervals }: Slot): number {
@@ -347,7 +382,8 @@ interface CarryCopy {
  */
 function writesOver(kernel: Kernel, source: Tensor, result: Tensor): boolean {
   if (source.dtype !== result.dtype || !sameShape(source.shape, result.shape)) return false;
-  return kernel.stages.every((stage) => {
+  const stages = partsOf(kernel).flatMap((part) => part.stages);
+  return stages.every((stage) => {
     const bodies =
       stage.kind === "reduce"
         ? stage.reductions.map((reduction) => reduction.body)

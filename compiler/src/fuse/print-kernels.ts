@@ -1,6 +1,6 @@
 /** Fused kernels as text, each with its rows, stages, stores and reasons, for `inspect --stage fused`. */
 import { axesText, Names, printExpr, typeText } from "../lower/print-expr.ts";
-import type { FusedProgram, FusedStep, Kernel } from "./kernel.ts";
+import { type FusedProgram, type FusedStep, type Kernel, partsOf } from "./kernel.ts";
 
 export function printKernels(program: FusedProgram): string {
   const names = new Names();
@@ -36,6 +36,11 @@ function printSteps(steps: readonly FusedStep[], names: Names, indent: string): 
 
 /** One kernel; `names` are shared with what is printed around it. */
 export function printKernel(kernel: Kernel, names: Names = new Names()): string[] {
+  const [first = [], ...others] = partsOf(kernel).map((part) => printPart(part, names));
+  return [...first, ...others.flatMap(([head = "", ...lines]) => [`beside ${head}`, ...lines])];
+}
+
+function printPart(kernel: Kernel, names: Names): string[] {
   const rows = kernel.rows.length > 0 ? ` rows ${axesText(kernel.rows, names)}` : "";
   const lines = [`kernel ${kernel.name}${rows} {`];
   for (const stage of kernel.stages) {

@@ -2,6 +2,7 @@ export * from "./aval.ts";
 export * from "./check.ts";
 export * from "./dtype.ts";
 export * from "./equal.ts";
+export * from "./hash.ts";
 export * from "./host-array.ts";
 export * from "./jaxpr.ts";
 export * from "./parse.ts";

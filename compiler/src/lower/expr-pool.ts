@@ -2,8 +2,7 @@
  * Expressions with structural identity: within one pool, equal expressions are one object. So substitution can be
  * memoized by node, and a body that reads a value many times grows by one node, not by a copy of the value.
  */
-import type { Expr, Tensor } from "./expr.ts";
-import { constExpr } from "./expr.ts";
+import { type BinaryFn, binaryFns, constExpr, type Expr, type Tensor, unaryFns } from "./expr.ts";
 import { sizeOf } from "../ir/shape.ts";
 import { simplifyIndex } from "./simplify-index.ts";
 
@@ -14,8 +13,12 @@ export interface RewriteRules {
   readonly reduced?: (reduction: number) => Expr | undefined;
 }
 
+/** More than a pool ever holds; its square times the number of operations is still exact in a double. */
+const idRange = 2 ** 23;
+const binaryKey = Object.fromEntries(binaryFns.map((fn, i) => [fn, unaryFns.length + i])) as Record<BinaryFn, number>;
+
 export class ExprPool {
-  readonly #byKey = new Map<string, Expr>();
+  readonly #byKey = new Map<string | number, Expr>();
   readonly #ids = new Map<Expr, number>();
 
   /** The pool's own object for a structurally equal expression, with its index arithmetic simplified. */
@@ -104,7 +107,8 @@ export class ExprPool {
     return expr;
   }
 
-  #keyOfNode(expr: Expr): string {
+  /** Operations on one or two operands have numbers as keys: they are most of a pool, and text is slow to make. */
+  #keyOfNode(expr: Expr): string | number {
     switch (expr.op) {
       case "const":
         return `const ${expr.dtype} ${Object.is(expr.value, -0) ? "-0" : expr.value}`;
@@ -117,12 +121,12 @@ export class ExprPool {
       case "load":
         return `load ${expr.tensor.id} ${this.keyOf(expr.index)}`;
       case "unary":
-        return `${expr.fn} ${this.idOf(expr.x)}`;
+        return (unaryFns.indexOf(expr.fn) * idRange + this.idOf(expr.x)) * idRange;
       case "cast":
       case "bitcast":
         return `${expr.op} ${expr.dtype} ${this.idOf(expr.x)}`;
       case "binary":
-        return `${expr.fn} ${this.idOf(expr.x)} ${this.idOf(expr.y)}`;
+        return (binaryKey[expr.fn] * idRange + this.idOf(expr.x)) * idRange + this.idOf(expr.y);
       case "select":
         return `select ${this.keyOf([expr.condition, expr.onTrue, expr.onFalse])}`;
       default:
@@ -170,13 +174,40 @@ export function nodesOf(exprs: readonly Expr[]): Expr[] {
 
 export type Load = Extract<Expr, { op: "load" }>;
 
-export function loadsOf(exprs: readonly Expr[]): Load[] {
-  return nodesOf(exprs).filter((expr): expr is Load => expr.op === "load");
+/** Expressions never change, so what is found in one stays true. */
+const loadsByRoot = new WeakMap<Expr, readonly Load[]>();
+const axesByRoot = new WeakMap<Expr, ReadonlySet<number>>();
+
+/** Each load once, in the order of their first appearance. */
+export function loadsOf(exprs: readonly Expr[]): readonly Load[] {
+  const [first] = exprs;
+  if (exprs.length === 1 && first) return loadsIn(first);
+  return [...new Set(exprs.flatMap(loadsIn))];
+}
+
+function loadsIn(root: Expr): readonly Load[] {
+  let loads = loadsByRoot.get(root);
+  if (loads === undefined) {
+    loads = nodesOf([root]).filter((expr): expr is Load => expr.op === "load");
+    loadsByRoot.set(root, loads);
+  }
+  return loads;
 }
 
 /** The axes that an expression depends on. */
-export function axesIn(exprs: readonly Expr[]): Set<number> {
+export function axesIn(exprs: readonly Expr[]): ReadonlySet<number> {
+  const [first] = exprs;
+  if (exprs.length === 1 && first) return axesOfRoot(first);
   const axes = new Set<number>();
-  for (const expr of nodesOf(exprs)) if (expr.op === "axis") axes.add(expr.axis.id);
+  for (const expr of exprs) for (const axis of axesOfRoot(expr)) axes.add(axis);
+  return axes;
+}
+
+function axesOfRoot(root: Expr): ReadonlySet<number> {
+  let axes = axesByRoot.get(root);
+  if (axes === undefined) {
+    axes = new Set(nodesOf([root]).flatMap((expr) => (expr.op === "axis" ? [expr.axis.id] : [])));
+    axesByRoot.set(root, axes);
+  }
   return axes;
 }

@@ -117,7 +117,7 @@ function evaluateOne<P extends Params>(primitive: Bindable<P>, inputs: readonly 
       });
       return stage(builder, primitive, operands, params);
     },
-    { source: null },
+    { source: null, locates: false },
   );
   return evaluateJaxpr(jaxpr, inputs);
 }

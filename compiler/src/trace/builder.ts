@@ -37,6 +37,8 @@ export class JaxprBuilder {
   ambient: Placement;
   /** Set by passes, so that what they emit keeps the location of the equation that it stems from. */
   source: SourceLocation | null = null;
+  /** Whether equations without a source are given that of the user's code on the stack. */
+  locates = true;
   #alive = true;
   readonly #eqns: Eqn[] = [];
   readonly #invars: Var[] = [];
@@ -124,7 +126,7 @@ export class JaxprBuilder {
     inputs: readonly Value[],
     params: Params,
     outputs: readonly Aval[],
-    source: SourceLocation | null = this.source ?? userLocation(),
+    source: SourceLocation | null = this.source ?? (this.locates ? userLocation() : null),
   ): Tracer[] {
     invariant(this.#alive, "an equation is added to a finished trace");
     const atoms = inputs.map((input) => this.atom(input));
@@ -155,9 +157,10 @@ export class JaxprBuilder {
 export function trace(
   inputs: readonly Aval[],
   body: (args: Tracer[], builder: JaxprBuilder) => readonly Value[],
-  { ambient, source }: { ambient?: Placement; source?: SourceLocation | null } = {},
+  { ambient, source, locates = true }: { ambient?: Placement; source?: SourceLocation | null; locates?: boolean } = {},
 ): ClosedJaxpr {
   const builder = new JaxprBuilder(current, ambient);
+  builder.locates = locates;
   if (source !== undefined) builder.source = source;
   else if (current?.source) builder.source = current.source;
   const outer = current;

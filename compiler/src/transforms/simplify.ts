@@ -6,6 +6,7 @@ import { type Atom, type Eqn, type Jaxpr, literal, type Literal, type Param, typ
 import { isFloat } from "../ir/dtype.ts";
 import { range, sameShape } from "../ir/shape.ts";
 import { primitiveOf } from "../primitives/define.ts";
+import { filled, foldable, foldElement } from "./constant-folding.ts";
 import { mapSubJaxprs } from "./dce.ts";
 
 /** What a rule may ask of the equation that defines a value. */
@@ -23,6 +24,13 @@ interface Rule {
 
 function literalOf(atom: Atom | undefined): Literal | null {
   return atom !== undefined && atom.kind === "literal" ? atom : null;
+}
+
+/** The value that every element has, if that is known. */
+function uniformOf(atom: Atom, { definition }: Context): Literal | null {
+  if (atom.kind === "literal") return atom;
+  const inner = definition(atom);
+  return inner?.primitive === "broadcast_in_dim" ? literalOf(inner.inputs[0]) : null;
 }
 
 function isValue(atom: Atom | undefined, value: number): boolean {
@@ -124,6 +132,23 @@ const rules: readonly Rule[] = [
         (atom) => atom.kind === "var" && sameShape(atom.aval.shape, eqn.outputs[0]?.aval.shape ?? []),
       );
       return changed && shaped ? { ...eqn, inputs } : null;
+    },
+  },
+  {
+    equation: "move(broadcast(c)) = broadcast(c) for a literal c",
+    primitives: ["broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "rev", "slice"],
+    rewrite: (eqn, { definition }) => {
+      const inner = eqn.inputs[0] && definition(eqn.inputs[0]);
+      const constant = inner?.primitive === "broadcast_in_dim" ? literalOf(inner.inputs[0]) : null;
+      return constant && filled(eqn, constant);
+    },
+  },
+  {
+    equation: "f(broadcast(c), …) = broadcast(f(c, …)) for literals and an f that is exact",
+    primitives: foldable,
+    rewrite: (eqn, context) => {
+      const constants = eqn.inputs.flatMap((atom) => uniformOf(atom, context) ?? []);
+      return constants.length === eqn.inputs.length ? filled(eqn, foldElement(eqn, constants)) : null;
     },
   },
   {

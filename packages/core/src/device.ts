@@ -16,7 +16,13 @@ import {
   userLocation,
   type Value,
 } from "@fax/compiler";
-import { DeferredBackend, DeferredHandle, type DevicePreference, openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
+import {
+  DeferredBackend,
+  DeferredHandle,
+  type DevicePreference,
+  openDevice,
+  type WebGPUDevice,
+} from "@fax/runtime-webgpu";
 import { ReferenceBackend } from "./reference-backend.ts";
 import { WebGPUBackend } from "./webgpu-backend.ts";
 
@@ -150,19 +156,27 @@ export function arrayFromHost(host: HostArray): NDArray {
 
 /** Runs a compiled program on known values; its results are there once the device has computed them. */
 export function runProgram(program: CompiledProgram, inputs: readonly Value[]): Value[] {
-  const running = start();
-  const scalars: Handle[] = [];
-  const handles = inputs.map((input) => {
-    if (input instanceof KnownArray) return input.handle();
-    if (!(input instanceof Constant)) throw escaped(input);
-    const handle = running.upload({ dtype: input.dtype, shape: [], data: scalarData(input) });
-    scalars.push(handle);
-    return handle;
-  });
-  const { outvars } = program.jaxpr;
-  const results = running.execute(program, outvars.length, handles);
-  for (const scalar of scalars) running.release(scalar);
-  return outvars.map((atom, i) => new KnownArray({ ...erasedAval(atom.aval), weak: false }, results[i] as Handle));
+  const handles: (Handle | Constant)[] = [];
+  for (const input of inputs) {
+    if (input instanceof KnownArray) handles.push(input.handle());
+    else if (input instanceof Constant) handles.push(input);
+    else throw escaped(input);
+  }
+  const avals = outputAvals(program);
+  const results = start().execute(program, avals.length, handles);
+  return avals.map((aval, i) => new KnownArray(aval, results[i] as Handle));
+}
+
+const avalsOfPrograms = new WeakMap<CompiledProgram, readonly Aval[]>();
+
+/** The types of a program's results as arrays: one list for all calls. */
+function outputAvals(program: CompiledProgram): readonly Aval[] {
+  let avals = avalsOfPrograms.get(program);
+  if (avals === undefined) {
+    avals = program.jaxpr.outvars.map((atom) => ({ ...erasedAval(atom.aval), weak: false }));
+    avalsOfPrograms.set(program, avals);
+  }
+  return avals;
 }
 
 function escaped(value: Value): FaxError {
@@ -172,20 +186,4 @@ function escaped(value: Value): FaxError {
     source: userLocation(),
     help: "return the value from the traced function instead of storing it in a variable outside",
   });
-}
-
-function scalarData({ dtype, value }: Constant): HostData {
-  switch (dtype) {
-    case "f32":
-    case "f16":
-      return Float32Array.of(value);
-    case "i32":
-      return Int32Array.of(value);
-    case "u32":
-      return Uint32Array.of(value);
-    case "bool":
-      return Uint8Array.of(value);
-    default:
-      return dtype satisfies never;
-  }
 }

@@ -4,7 +4,7 @@ import "./array-methods.ts";
 
 registerLibrary(import.meta.url);
 
-export { type DType, FaxError, NDArray, registerLibrary, type Shape } from "@fax/compiler";
+export { type DType, FaxError, NDArray, registerLibrary, type Shape, userLocation } from "@fax/compiler";
 export * from "./derivatives.ts";
 export { device, type DeviceInfo, onDeviceOpen, setDevice } from "./device.ts";
 export {

@@ -1,6 +1,5 @@
 import {
   type Aval,
-
   type Leaf,
   sameAval,
   sameTreeDef,
@@ -13,7 +12,6 @@ import {
 import { runProgram } from "./device.ts";
 import { compiledProgram, runTraceable, traceFunction } from "./run.ts";
 import { isTracing, type Traceable, traceable, traceableOf } from "./traceable.ts";
-
 
 export type AnyFunction = (...args: never[]) => unknown;
 

@@ -1,13 +1,15 @@
 import {
+  allocateData,
   type CompiledProgram,
   erasedAval,
   evaluate,
   fromMembers,
   type HostArray,
   type HostData,
+  roundToF16,
   toMembers,
 } from "@fax/compiler";
-import type { Backend } from "@fax/runtime-webgpu";
+import type { Backend, Scalar } from "@fax/runtime-webgpu";
 
 interface HostHandle {
   readonly array: HostArray;
@@ -19,8 +21,8 @@ export class ReferenceBackend implements Backend<CompiledProgram, object> {
     return { array };
   }
 
-  execute({ jaxpr }: CompiledProgram, inputs: readonly object[]): HostHandle[] {
-    const placed = jaxpr.invars.map(({ aval }, i) => toMembers((inputs[i] as HostHandle).array, aval));
+  execute({ jaxpr }: CompiledProgram, inputs: readonly (object | Scalar)[]): HostHandle[] {
+    const placed = jaxpr.invars.map(({ aval }, i) => toMembers(arrayOf(inputs[i] as HostHandle | Scalar), aval));
     const results = evaluate(jaxpr, placed);
     return jaxpr.outvars.map(({ aval }, i) => {
       const value = results[i];
@@ -34,4 +36,11 @@ export class ReferenceBackend implements Backend<CompiledProgram, object> {
   }
 
   release(): void {}
+}
+
+function arrayOf(input: HostHandle | Scalar): HostArray {
+  if ("array" in input) return input.array;
+  const data = allocateData(input.dtype, 1);
+  data[0] = input.dtype === "f16" ? roundToF16(input.value) : input.value;
+  return { dtype: input.dtype, shape: [], data };
 }

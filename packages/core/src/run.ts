@@ -6,7 +6,6 @@ import {
   inlineJaxpr,
   type Jaxpr,
   jaxprOf,
-  printJaxpr,
   setEvaluator,
   trace,
   unflatten,
@@ -21,30 +20,15 @@ import {
   optimize,
 } from "@fax/compiler";
 import { runProgram } from "./device.ts";
+import { ProgramCache } from "./program-cache.ts";
 import { isTracing, type Traceable } from "./traceable.ts";
 import { asValue } from "./values.ts";
 
-/** Compiled programs by structure: the canonical text names everything that they depend on. */
-const programs = new Map<string, CompiledProgram>();
-const programLimit = 2048;
+const programs = new ProgramCache(2048, (jaxpr) => new CompiledProgram(optimize(jaxpr)));
 
 /** The compiled form of a Jaxpr without constvars; one for all Jaxprs of the same structure. */
 export function compiledProgram(jaxpr: Jaxpr): CompiledProgram {
-  const key = printJaxpr(jaxpr);
-  const known = programs.get(key);
-  if (known) {
-    // Most recently used last.
-    programs.delete(key);
-    programs.set(key, known);
-    return known;
-  }
-  const program = new CompiledProgram(optimize(jaxpr));
-  programs.set(key, program);
-  if (programs.size > programLimit) {
-    const [oldest] = programs.keys();
-    if (oldest !== undefined) programs.delete(oldest);
-  }
-  return program;
+  return programs.get(jaxpr);
 }
 
 const evaluator: Evaluator = {
@@ -90,6 +74,11 @@ export function traceFunction(
 /** Calls a traceable outside any trace: traces it, compiles it, runs it. */
 export function runTraceable(traceable: Traceable, args: readonly unknown[]): Tree {
   const bound = traceable.bindArguments(args);
-  const traced = traceFunction((inner) => traceable.apply(inner), bound.avals, bound.treedef, `result of ${traceable.name}`);
+  const traced = traceFunction(
+    (inner) => traceable.apply(inner),
+    bound.avals,
+    bound.treedef,
+    `result of ${traceable.name}`,
+  );
   return unflatten<Leaf>(traced.outTree, evaluateJaxpr(traced.jaxpr, [...traced.consts, ...bound.leaves]));
 }

@@ -1,5 +1,5 @@
 import type { CompiledProgram, DType, HostArray, HostData } from "@fax/compiler";
-import type { Backend, BufferHandle, WebGPUDevice } from "@fax/runtime-webgpu";
+import type { Backend, BufferHandle, Scalar, WebGPUDevice } from "@fax/runtime-webgpu";
 
 /** Compiles programs for a WebGPU device and runs them there. */
 export class WebGPUBackend implements Backend<CompiledProgram, object> {
@@ -13,8 +13,8 @@ export class WebGPUBackend implements Backend<CompiledProgram, object> {
     return this.#device.upload(data);
   }
 
-  execute(program: CompiledProgram, inputs: readonly object[]): readonly object[] {
-    return this.#device.execute(program.executable(this.#device.profile), inputs as readonly BufferHandle[]);
+  execute(program: CompiledProgram, inputs: readonly (object | Scalar)[]): readonly object[] {
+    return this.#device.execute(program.executable(this.#device.profile), inputs as readonly (BufferHandle | Scalar)[]);
   }
 
   read(handle: object, dtype: DType, size: number): Promise<HostData> {

@@ -1,5 +1,5 @@
 /** Tensors of one round, gathered from the clients' examples. */
-import { FaxError, type NDArray, np } from "@fax/core";
+import { FaxError, type NDArray, np, userLocation } from "@fax/core";
 import type { Examples } from "./mnist.ts";
 import { RandomSource } from "./random-source.ts";
 
@@ -42,7 +42,12 @@ export function clientBatches(
   const labels = new Int32Array(split.length * perClient);
   split.forEach((owned, client) => {
     if (owned.length === 0) {
-      throw new FaxError({ code: "FAX3010", message: `clientBatches: client ${client} has no examples to draw from` });
+      throw new FaxError({
+        code: "FAX3010",
+        message: `clientBatches: client ${client} has no examples to draw from`,
+        source: userLocation(),
+        help: "dirichletSplit gives every client at least one",
+      });
     }
     const order = new RandomSource(seed, round, client).shuffled(owned);
     for (let i = 0; i < perClient; i++) {

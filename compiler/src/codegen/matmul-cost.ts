@@ -1,0 +1,91 @@
+/**
+ * What tiles of a matrix product are estimated to cost, to compare them with each other.
+ *
+ * Software adapters (measured on SwiftShader): they compile each access to memory into hundreds of bytes of machine
+ * code (bounds, masks, a gather lane by lane), and what runs is bound by how many bytes of code go through the decoder.
+ * A loop beyond the instruction cache costs almost double; a sum that is carried around a loop costs more than the
+ * multiplication that adds to it. Four threads run as one.
+ */
+import type { Kernel } from "../fuse/kernel.ts";
+import { forEachExpr } from "./bindings.ts";
+import type { MatmulSizes, RegisterSchedule, StationarySchedule, WorkgroupSchedule } from "./matmul-schedule.ts";
+import type { Lanes } from "./wgsl-math.ts";
+
+/** Bytes of machine code for four threads. */
+const code = { load: 700, laneOfLoad: 560, lane: 48, carried: 72, instructionCache: 30_000 } as const;
+const threadsAtOnce = 4;
+const nanosecondsPerByte = 0.037;
+/** Compiling a byte, as a share of the many runs that a kernel is compiled for. */
+const nanosecondsToCompile = 100;
+
+export function accessBytes(lanes: Lanes): number {
+  return lanes === 4 ? 4 * code.laneOfLoad : code.load;
+}
+
+/** What follows the sum for `lanes` columns; apart, the lanes are stored one by one. */
+export function epilogueBytes(kernel: Kernel, lanes: Lanes, together: boolean): number {
+  let accesses = 0;
+  let operations = 0;
+  for (const stage of kernel.stages) {
+    if (stage.kind !== "store") continue;
+    accesses += stage.stores.length;
+    forEachExpr(
+      stage.stores.map(({ value }) => value),
+      (e) => {
+        if (e.op === "load") accesses++;
+        else if (e.op !== "const" && e.op !== "axis") operations++;
+      },
+    );
+  }
+  return accesses * (together ? accessBytes(lanes) : lanes * accessBytes(1)) + operations * lanes * code.lane;
+}
+
+interface CodeSize {
+  readonly once: number;
+  readonly loop: number;
+  readonly iterations: number;
+}
+
+function softwareCost({ once, loop, iterations }: CodeSize, threads: number): number {
+  const pressure = loop > code.instructionCache ? 1.6 : 1;
+  const run = (once + loop * pressure * iterations) * nanosecondsPerByte;
+  return Math.ceil(threads / threadsAtOnce) * run + (once + loop) * nanosecondsToCompile;
+}
+
+export function registerCost(schedule: RegisterSchedule, { m, n, k, batch }: MatmulSizes, epilogue: number): number {
+  const { rowTile, columnTile, columnLanes, rowLanes } = schedule;
+  const threads = batch * Math.ceil(m / rowTile) * Math.ceil(n / columnLanes / columnTile);
+  const loads = (rowTile / rowLanes) * accessBytes(rowLanes) + columnTile * accessBytes(columnLanes);
+  const cells = rowTile * columnTile;
+  const loop = loads + cells * columnLanes * (code.lane + code.carried);
+  return softwareCost({ once: cells * epilogue, loop, iterations: k }, threads);
+}
+
+export function stationaryCost(
+  schedule: StationarySchedule,
+  { m, n, k, batch }: MatmulSizes,
+  epilogue: number,
+): number {
+  const { rowsPerThread, columnTile, columnLanes } = schedule;
+  const threads = batch * Math.ceil(m / rowsPerThread) * Math.ceil(n / columnLanes / columnTile);
+  const once = k * columnTile * accessBytes(columnLanes);
+  const loop = k * accessBytes(1) + columnTile * (k * columnLanes * code.lane + epilogue);
+  return softwareCost({ once, loop, iterations: rowsPerThread }, threads);
+}
+
+/** Workgroups that a GPU runs at once, about: fewer leave it idle. */
+const workgroupsAtOnce = 128;
+
+/**
+ * On GPUs: what one workgroup does for a tile, times the rounds that the tiles need. A step along k multiplies
+ * threadM · threadN times for threadM + threadN reads of workgroup memory, which take about as long each.
+ */
+export function workgroupCost(schedule: WorkgroupSchedule, { m, n, k, batch }: MatmulSizes): number {
+  const { tileM, tileN, tileK, threadM, threadN } = schedule;
+  const tiles = batch * Math.ceil(m / tileM) * Math.ceil(n / tileN);
+  const rounds = Math.max(1, tiles / workgroupsAtOnce);
+  const threads = (tileM * tileN) / (threadM * threadN);
+  const step = threadM * threadN + threadM + threadN + ((tileM + tileN) / threads) * 4;
+  const barriers = (2 * 32) / tileK;
+  return rounds * k * (step * (threads / 32) + barriers);
+}

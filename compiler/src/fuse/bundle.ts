@@ -1,0 +1,109 @@
+/**
+ * Kernels → dispatches: small kernels, and matrix products of one shape, that need nothing of each other run side by side in
+ * one dispatch. Kernels at one depth
+ * of the dependencies (the longest way from what is given) are independent, and stay so however they are bundled.
+ */
+import type { Tensor } from "../lower/expr.ts";
+import { axesIn, loadsOf } from "../lower/expr-pool.ts";
+import { costOf, dispatchCost, extentOf, fewestBusyRows } from "./cost.ts";
+import { Group, type Scheduled, ScheduledLoop } from "./group.ts";
+
+/** Beyond this much work of each, a dispatch of its own does not matter. */
+const smallWork = 20 * dispatchCost;
+/** The text of a kernel grows with its parts, and so does its workgroup memory. */
+const mostParts = 8;
+
+export interface BundleOptions {
+  readonly maxBindings: number;
+  /** What a group's kernel binds. */
+  readonly bound: (group: Group) => Iterable<Tensor["id"]>;
+}
+
+/** One dispatch. */
+export class Bundle implements Scheduled {
+  readonly dependencies = new Set<Scheduled>();
+  readonly groups: Group[];
+  order: number;
+
+  constructor(group: Group) {
+    this.groups = [group];
+    this.order = group.order;
+  }
+}
+
+/** Expects dependencies before what depends on them. */
+export function bundle(
+  ordered: readonly (Group | ScheduledLoop)[],
+  { maxBindings, bound }: BundleOptions,
+): (Bundle | ScheduledLoop)[] {
+  const depths = new Map<Scheduled, number>();
+  const holders = new Map<Scheduled, Bundle | ScheduledLoop>();
+  const open = new Map<string, { readonly bundle: Bundle; readonly bindings: Set<number> }[]>();
+  const bundles: (Bundle | ScheduledLoop)[] = [];
+  for (const item of ordered) {
+    const depth = Math.max(0, ...[...item.dependencies].map((dependency) => 1 + (depths.get(dependency) ?? 0)));
+    depths.set(item, depth);
+    if (item instanceof ScheduledLoop) {
+      holders.set(item, item);
+      bundles.push(item);
+      continue;
+    }
+    const bindings = new Set(bound(item));
+    const kind = kindOf(item);
+    const others = (kind === null ? undefined : open.get(`${depth} ${kind}`)) ?? [];
+    const host = others.find(
+      (other) =>
+        other.bundle.groups.length < mostParts && new Set([...other.bindings, ...bindings]).size <= maxBindings,
+    );
+    if (host) {
+      host.bundle.groups.push(item);
+      host.bundle.order = Math.max(host.bundle.order, item.order);
+      for (const binding of bindings) host.bindings.add(binding);
+      holders.set(item, host.bundle);
+      continue;
+    }
+    const own = new Bundle(item);
+    holders.set(item, own);
+    bundles.push(own);
+    if (kind !== null) open.set(`${depth} ${kind}`, [...others, { bundle: own, bindings }]);
+  }
+  return withDependencies(bundles, holders);
+}
+
+/** Dependencies between dispatches, from those between kernels. */
+function withDependencies(
+  bundles: readonly (Bundle | ScheduledLoop)[],
+  holders: ReadonlyMap<Scheduled, Bundle | ScheduledLoop>,
+): (Bundle | ScheduledLoop)[] {
+  for (const item of bundles) {
+    const needed =
+      item instanceof Bundle ? item.groups.flatMap((group) => [...group.dependencies]) : [...item.dependencies];
+    item.dependencies.clear();
+    for (const dependency of needed) {
+      const holder = holders.get(dependency);
+      if (holder && holder !== item) item.dependencies.add(holder);
+    }
+  }
+  return [...bundles];
+}
+
+/**
+ * What may run beside what: small kernels of any shape, and products of equal sizes, which have one schedule; null for what
+ * runs alone.
+ */
+function kindOf(group: Group): string | null {
+  if (!group.contraction) return workOf(group) <= smallWork ? "rows" : null;
+  const [product] = group.members;
+  if (product === undefined) return null;
+  const factors = [...loadsOf([product.body])].map((load) => axesIn(load.index));
+  const sizes = group.rows.map(({ id, size }) => `${size}/${factors.filter((axes) => axes.has(id)).length}`);
+  return `product of ${sizes.toSorted().join(" ")} over ${extentOf(product.inner)}`;
+}
+
+/** In the units of `dispatchCost`. */
+function workOf(group: Group): number {
+  let work = 0;
+  for (const { body, inner } of group.members) work += costOf([body]) * extentOf(inner);
+  const lanes = Math.min(fewestBusyRows, group.rowCount) / fewestBusyRows;
+  return (work * group.rowCount) / lanes;
+}

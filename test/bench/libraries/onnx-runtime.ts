@@ -1,0 +1,5 @@
+import { type Library, NotPossible } from "./library.ts";
+
+export function onnxRuntime(): Library {
+  throw new NotPossible("not yet");
+}

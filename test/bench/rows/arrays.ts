@@ -1,0 +1,176 @@
+/** Products, chains and reductions: one operation, or one that fusion makes one. */
+import { roundToF16 } from "../../../compiler/src/ir/host-array.ts";
+import type { HostArray } from "@fax/compiler/executable";
+import { bytesOf, type Expected, type Row, sizeOf, uniform } from "./row.ts";
+
+const million = 1024 * 1024;
+
+export function matmul(size: number, dtype: "f32" | "f16"): Row {
+  const scale = size ** -0.5;
+  const elements = size * size;
+  return {
+    name: `matmul ${size} ${dtype}`,
+    mode: "call",
+    flops: 2 * size ** 3,
+    bytes: (3 * bytesOf(elements) * (dtype === "f16" ? 2 : 4)) / 4,
+    ...(dtype === "f16" ? { needs: "shader-f16" } : {}),
+    inputs: () => [cast(uniform(1, [size, size]), dtype), cast(uniform(2, [size, size], scale), dtype)],
+    program: (ops, input) => [ops.matmul(input(0), input(1))],
+    expected: ([x, y]) => productSamples(x, y, [1, size, size, size]),
+    tolerance: dtype === "f16" ? 2e-3 : 1e-5,
+  };
+}
+
+function cast(array: HostArray, dtype: "f32" | "f16"): HostArray {
+  return dtype === "f32" ? array : { ...array, dtype, data: array.data.map(roundToF16) };
+}
+
+/** Some elements of a batched product, `[batch, m, k, n]`. */
+function productSamples(
+  x: HostArray | undefined,
+  y: HostArray | undefined,
+  [batch, m, k, n]: readonly [number, number, number, number],
+): Expected[] {
+  return Array.from({ length: 64 }, (_, i) => {
+    const index = (i * 7919 * 104729) % (batch * m * n);
+    const [b, row, column] = [Math.floor(index / (m * n)), Math.floor(index / n) % m, index % n];
+    let value = 0;
+    for (let j = 0; j < k; j++) {
+      value += (x?.data[(b * m + row) * k + j] ?? NaN) * (y?.data[(b * k + j) * n + column] ?? NaN);
+    }
+    return { output: 0, index, value };
+  });
+}
+
+function batchedMatmul(batch: number, size: number): Row {
+  const shape = [batch, size, size];
+  return {
+    name: `batched matmul ${batch}×${size}`,
+    mode: "call",
+    flops: 2 * batch * size ** 3,
+    bytes: 3 * bytesOf(sizeOf(shape)),
+    inputs: () => [uniform(1, shape), uniform(2, shape, size ** -0.5)],
+    program: (ops, input) => [ops.matmul(input(0), input(1))],
+    expected: ([x, y]) => productSamples(x, y, [batch, size, size, size]),
+    tolerance: 1e-5,
+  };
+}
+
+function matvec(size: number): Row {
+  return {
+    name: `matvec ${size}`,
+    mode: "call",
+    flops: 2 * size ** 2,
+    bytes: bytesOf(size * size, 2 * size),
+    inputs: () => [uniform(1, [size, size]), uniform(2, [size], size ** -0.5)],
+    program: (ops, input) => [ops.matmul(input(0), input(1))],
+    expected: ([x, y]) => productSamples(x, y, [1, size, size, 1]),
+    tolerance: 1e-5,
+  };
+}
+
+function chain(elements: number): Row {
+  return {
+    name: `chain of 10 over ${elements / million} M`,
+    mode: "call",
+    flops: 10 * elements,
+    bytes: 2 * bytesOf(elements),
+    inputs: () => [uniform(1, [elements])],
+    program: (ops, input) => {
+      let y = input(0);
+      for (let i = 0; i < 5; i++) y = ops.add(ops.mul(y, 1 + i / 16), i / 8);
+      return [y];
+    },
+    expected: ([x]) =>
+      Array.from({ length: 64 }, (_, i) => {
+        const index = (i * 104729) % elements;
+        let value = x?.data[index] ?? NaN;
+        for (let j = 0; j < 5; j++) value = value * (1 + j / 16) + j / 8;
+        return { output: 0, index, value };
+      }),
+    tolerance: 1e-5,
+  };
+}
+
+function total({ data }: HostArray): number {
+  let result = 0;
+  for (const value of data) result += value;
+  return result;
+}
+
+function sum(elements: number): Row {
+  return {
+    name: `sum of ${elements / million} M`,
+    mode: "call",
+    flops: elements,
+    bytes: bytesOf(elements),
+    inputs: () => [{ ...uniform(1, [elements]), data: uniform(1, [elements]).data.map(Math.abs) }],
+    program: (ops, input) => [ops.sum(input(0))],
+    expected: ([x]) => [{ output: 0, index: 0, value: total(x as HostArray) }],
+    tolerance: 1e-4,
+  };
+}
+
+/** Rows of a square, by plain JavaScript on the first of them. */
+function ofRows(
+  name: string,
+  size: number,
+  { flops, program, row }: Pick<Row, "program"> & { flops: number; row: (x: readonly number[]) => number[] },
+): Row {
+  return {
+    name: `${name} ${size}²`,
+    mode: "call",
+    flops: flops * size * size,
+    bytes: bytesOf(2 * size * size),
+    inputs: () => [uniform(1, [size, size], 3), uniform(2, [size]), uniform(3, [size])],
+    program,
+    expected: ([x]) =>
+      row([...(x as HostArray).data.subarray(0, size)]).map((value, index) => ({ output: 0, index, value })),
+    tolerance: 1e-4,
+  };
+}
+
+const softmax = (size: number): Row =>
+  ofRows("softmax", size, {
+    flops: 5,
+    program: (ops, input) => [ops.softmax(input(0))],
+    row: (x) => {
+      const largest = Math.max(...x);
+      const powers = x.map((v) => Math.exp(v - largest));
+      const total = powers.reduce((a, b) => a + b, 0);
+      return powers.map((v) => v / total);
+    },
+  });
+
+const layerNorm = (size: number): Row => ({
+  ...ofRows("layer norm", size, {
+    flops: 8,
+    program: (ops, input) => [ops.layerNorm(input(0), input(1), input(2))],
+    row: (x) => [...x],
+  }),
+  expected: ([x, scale, bias]) => {
+    const row = [...(x as HostArray).data.subarray(0, size)];
+    const mean = row.reduce((a, b) => a + b, 0) / size;
+    const variance = row.reduce((a, b) => a + (b - mean) ** 2, 0) / size;
+    return row.map((v, index) => ({
+      output: 0,
+      index,
+      value: ((v - mean) / Math.sqrt(variance + 1e-5)) * (scale?.data[index] ?? NaN) + (bias?.data[index] ?? NaN),
+    }));
+  },
+});
+
+export function arrayRows(quick: boolean): Row[] {
+  const sizes = quick ? [256, 512] : [256, 512, 1024, 2048];
+  const large = (quick ? 1 : 4) * million;
+  return [
+    ...sizes.map((size) => matmul(size, "f32")),
+    ...sizes.map((size) => matmul(size, "f16")),
+    batchedMatmul(quick ? 64 : 256, 64),
+    matvec(quick ? 1024 : 2048),
+    chain(large),
+    sum(large),
+    softmax(quick ? 512 : 1024),
+    layerNorm(quick ? 512 : 1024),
+  ];
+}
