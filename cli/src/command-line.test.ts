@@ -140,12 +140,15 @@ test("help is success, and has examples", async () => {
       --seed <n>         the seed of all randomness (default: the experiment's)
       --device <device>  where to run: auto takes the best there is (choices: "auto", "gpu", "software",
                          "reference")
+      --profile <file>   write what host and device were busy with, for chrome://tracing or
+                         ui.perfetto.dev
       --json             print one JSON document on stdout, and nothing else there
       -h, --help         print this help
 
     Examples:
       fax run fedavg.fax.ts                                   all rounds
       fax run fedavg.fax.ts --rounds 3 --clients 10 --seed 7  a short try
+      fax run fedavg.fax.ts --rounds 3 --profile trace.json   a trace of three rounds
       fax run fedavg.fax.ts --json > result.json              { device, rounds: [{ round, ms, metrics }], final }
 
     Ctrl-C ends after the current round, with exit code 0; a second Ctrl-C ends at once.

@@ -81,12 +81,14 @@ function commands(
     .option("--clients <n>", "how many clients (default: the program's)", wholeNumber(1))
     .option("--seed <n>", "the seed of all randomness (default: the experiment's)", wholeNumber(0))
     .addOption(device())
+    .option("--profile <file>", "write what host and device were busy with, for chrome://tracing or ui.perfetto.dev")
     .addOption(json())
     .addHelpText(
       "after",
       examples(terminal, {
         "fax run fedavg.fax.ts": "all rounds",
         "fax run fedavg.fax.ts --rounds 3 --clients 10 --seed 7": "a short try",
+        "fax run fedavg.fax.ts --rounds 3 --profile trace.json": "a trace of three rounds",
         "fax run fedavg.fax.ts --json > result.json": "{ device, rounds: [{ round, ms, metrics }], final }",
       }),
     )
@@ -100,6 +102,7 @@ function commands(
     .addOption(entry())
     .addOption(new Option("--stage <stage>", "which stage").choices([...stages]).default("trace"))
     .option("--wrt <i>", "the argument that jvp, linearize, transpose and grad differentiate by", wholeNumber(0), 0)
+    .option("--explain", "with --stage fused: FLOPs, bytes and readers of what is stored")
     .option("--sources", "end each line of IR with the place in your source that it stems from")
     .addOption(json())
     .addHelpText(

@@ -27,6 +27,8 @@ export interface InspectOptions {
   /** Which argument the derivatives are taken by. */
   readonly wrt: number;
   readonly sources?: boolean;
+  /** What each kernel costs, and who reads what it stores. */
+  readonly explain?: boolean;
   readonly json?: boolean;
 }
 
@@ -65,6 +67,7 @@ export async function inspect(file: string, options: InspectOptions, terminal: T
     wrt: inputs,
     profile: baselineProfile,
     sources: options.sources === true,
+    explain: options.explain === true,
     cwd: terminal.cwd,
   });
   if (json) {

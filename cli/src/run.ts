@@ -1,10 +1,12 @@
 /** `fax run`: drives the experiment that a module exports as its default. */
+import { resolve } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { device, type Experiment, onDeviceOpen, setDevice, type StartOptions } from "@fax/core";
 import { FaxError } from "@fax/compiler/diagnostics";
 import type { ExitCode } from "./command-line.ts";
 import { type LoadedModule, loadModule } from "./load-module.ts";
 import { formatDuration, ProgressBar } from "./progress-bar.ts";
+import { startProfile } from "./profile.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const devices = ["auto", "gpu", "software", "reference"] as const;
@@ -15,6 +17,8 @@ export interface RunOptions {
   readonly seed?: number;
   readonly device?: (typeof devices)[number];
   readonly json?: boolean;
+  /** A file for the trace. */
+  readonly profile?: string;
 }
 
 type Metrics = Readonly<Record<string, number>>;
@@ -39,8 +43,12 @@ export async function run(file: string, options: RunOptions, terminal: Terminal)
   onDeviceOpen(({ reason }) => terminal.stderr(`${style("muted", "device:")} ${reason}\n`));
   if (options.device !== undefined) setDevice(options.device);
   const experiment = experimentOf(await loadModule(file, { cwd: terminal.cwd }));
-  const { name } = await device();
+  const info = await device();
+  const { name } = info;
+  const profile =
+    options.profile === undefined ? null : await startProfile(resolve(terminal.cwd, options.profile), info);
   const { rounds, stopped } = await drive(experiment, options, terminal);
+  if (profile !== null) terminal.stderr(`${style("muted", "profile:")} ${await profile.stop()}\n`);
   const final = rounds.at(-1)?.metrics ?? {};
   if (options.json)
     terminal.stdout(`${JSON.stringify({ device: name, rounds, final } satisfies RunDocument, null, 2)}\n`);

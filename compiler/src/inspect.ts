@@ -32,13 +32,15 @@ export interface InspectStageOptions extends PrintOptions {
   /** The inputs that derivatives are taken by; those that are not floats have none. Default: the first. */
   readonly wrt?: readonly number[];
   readonly profile: AdapterProfile;
+  /** Of the fused stage: costs of each kernel, and what its arrays are in memory for. */
+  readonly explain?: boolean;
 }
 
 /** The text of a program (without constvars) at a stage. */
 export function inspectStage(
   jaxpr: Jaxpr,
   stage: Stage,
-  { wrt = [0], profile, ...print }: InspectStageOptions,
+  { wrt = [0], profile, explain = false, ...print }: InspectStageOptions,
 ): string {
   const varying = wrt.filter((input) => isFloat(jaxpr.invars[input]?.aval.dtype ?? "bool"));
   const nonzero = jaxpr.invars.map((_, i) => varying.includes(i));
@@ -67,7 +69,7 @@ export function inspectStage(
     case "loops":
       return printGraph(lowered(jaxpr));
     case "fused":
-      return printKernels(fused(jaxpr, profile));
+      return printKernels(fused(jaxpr, profile), { explain: explain ? profile : undefined });
     case "memory": {
       const { program, plan } = planned(jaxpr, profile);
       return printMemoryPlan(program, plan);

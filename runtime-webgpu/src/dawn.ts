@@ -34,6 +34,9 @@ export function missingSentence(missing: readonly Missing[]): string {
 
 type Instance = GPU | string;
 
+/** Times of kernels are exact: nobody else's code runs here. */
+const instanceOptions = ["disable-dawn-features=timestamp_quantization"] as const;
+
 /** dlopen's flag that keeps a library loaded; Node does not name it. */
 const RTLD_NODELETE = 0x1000;
 
@@ -93,7 +96,7 @@ async function openSystem(): Promise<Instance> {
   const missing = missingVulkanLoader();
   if (missing !== null) return missing;
   const dawn = await loadDawn();
-  return typeof dawn === "string" ? dawn : dawn.create([]);
+  return typeof dawn === "string" ? dawn : dawn.create([...instanceOptions]);
 }
 
 /** Asked first because Dawn itself complains on stderr when there is no loader. */
@@ -122,7 +125,7 @@ async function openEmbedded(): Promise<Instance> {
   const reason = tryLoad(swiftshader.loader, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
   if (reason.includes("cannot open shared object file")) return `the embedded Vulkan loader does not load: ${reason}`;
   return withVulkanDriver(swiftshader, async () => {
-    const gpu = dawn.create([]);
+    const gpu = dawn.create([...instanceOptions]);
     if ((await gpu.requestAdapter()) !== null) return gpu;
     const hint = isMainThread ? "" : "; a worker thread needs `env: SHARE_ENV` for it";
     return `the embedded SwiftShader was not accepted${hint}`;

@@ -245,6 +245,35 @@ describe("loops", () => {
     expect(await run(executable, [vector([0])])).toEqual([[20_000]]);
   });
 
+  test("buffers that alternate may be of different sizes", async () => {
+    const executable = program({
+      buffers: [
+        ["input", 1],
+        ["temp", 1],
+        ["temp", 300],
+        ["output", 1],
+      ],
+      kernels: [kernel("count", 1, "if (i == 0) { out[i] = in0[i] + 1.0; }")],
+      steps: [
+        { kind: "copy", from: 0, to: 1, bytes: 4 },
+        {
+          kind: "loop",
+          length: 4,
+          body: [
+            dispatch(0, [
+              { even: 1, odd: 2 },
+              { even: 2, odd: 1 },
+            ]),
+          ],
+        },
+        { kind: "copy", from: 1, to: 3, bytes: 4 },
+      ],
+      inputs: [0],
+      outputs: [3],
+    });
+    expect(await run(executable, [vector([3])])).toEqual([[7]]);
+  });
+
   test("counters of nested loops are outermost first; parity is the innermost loop's", async () => {
     const executable = program({
       buffers: [

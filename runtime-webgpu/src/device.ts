@@ -3,16 +3,17 @@
  * what a value depends on runs in order, at once where nothing stands in the way (pipelines compiled, memory and queue
  * within their budgets), else when the event loop turns.
  */
-import { type FaxError, InternalError } from "@fax/compiler/diagnostics";
+import { beginPhase, endPhase, type FaxError, InternalError } from "@fax/compiler/diagnostics";
 import { type AdapterProfile, allocateData, type DType, type Executable } from "@fax/compiler/executable";
 import type { BufferSpec, HostArray, HostData, ValueSpec } from "@fax/compiler/executable";
 import { type BoundBuffer, BufferPool, type PooledBuffer } from "./buffer-pool.ts";
 import { BufferUsage } from "./buffer-usage.ts";
 import { BindGroups } from "./bind-groups.ts";
 import { commandsPerSubmit, Recorder } from "./encode.ts";
-import { commandError, limitError, lostError, stalledError } from "./gpu-error.ts";
+import { limitError, lostError, stalledError } from "./gpu-error.ts";
 import { BufferHandle, Storage, Verdict } from "./handle.ts";
 import { encodeHostData } from "./host-data.ts";
+import { type KernelTime, KernelTimer } from "./kernel-timer.ts";
 import { LoopCounters } from "./loop-counters.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { paddedBytes, PreparedExecutable } from "./prepared.ts";
@@ -20,24 +21,15 @@ import { Readback } from "./readback.ts";
 import { bytesOfScalar, type Scalar, scalarSlots, ScalarSlots } from "./scalars.ts";
 import { Watchdog } from "./watchdog.ts";
 import { nextTurn, overheadPerBuffer, Reclaimer } from "./reclaim.ts";
+import { type Batch, mostWorkPerSubmit, Submitter } from "./submitter.ts";
 import { type Task, TaskQueue } from "./task-queue.ts";
 
 /** Submits that the device has not finished; more wait. */
 const mostInFlight = 256;
 /** Calls with more dispatches are recorded piece by piece, with turns of the event loop between. */
 const mostAtOnce = 4 * commandsPerSubmit;
-/** Dawn holds the bytes of writes until something is submitted. */
-const mostUnsubmittedUpload = 16 * 2 ** 20;
-/** Calls that are submitted together: enough to share the cost of a submit, few enough that the device starts soon. */
-const callsPerBatch = 64;
-const commandsPerBatch = 256;
-/** Operations and bytes after which a batch is worth a submit: some tens of microseconds of the device. */
-const workPerBatch = { gpu: 2 ** 26, cpu: 2 ** 18 } as const;
-/** A submit is cut off after so many, in seconds of a slow device, so that progress shows. */
-const mostWorkPerSubmit = 2 ** 33;
-/** Submits after which the device is asked whether it is done with them. */
-const submitsPerCheck = 16;
-
+/** Calls and uploads that run without a pause, while others wait for their values. */
+const tasksPerBreath = 64;
 /** Counts since the device was opened, and bytes of device memory now. */
 export interface DeviceStats {
   /** Of commands; several calls may share one. */
@@ -53,19 +45,10 @@ export interface DeviceStats {
   readonly poolBytes: number;
 }
 
-/** Calls and reads that are recorded, and not submitted yet. */
-interface Batch {
-  readonly serial: number;
-  readonly verdict: Verdict;
-  readonly label: string;
-  /** Buffers made for it. */
-  readonly fresh: PooledBuffer[];
-  /** Error scopes are open already, and not only around the submit. */
-  scoped: boolean;
-  calls: number;
-  /** Numbers that its calls take. */
-  scalars: number;
-  work: number;
+/** Times of kernels that are being taken. */
+export interface KernelProfile {
+  /** Ends it; gives all times in the order of the submits. */
+  stop(): Promise<readonly KernelTime[]>;
 }
 
 type CallInput = BufferHandle | Scalar;
@@ -86,18 +69,10 @@ export class WebGPUDevice {
   readonly #watchdog: Watchdog;
   readonly #prepared = new WeakMap<Executable, PreparedExecutable>();
   readonly #owners = new FinalizationRegistry<BufferHandle>((handle) => handle.drop());
+  readonly #submitter: Submitter;
   readonly #queue = new TaskQueue();
   #draining: Promise<void> | null = null;
-  #batch: Batch | null = null;
-  #batches = 0;
-  /** Submits what is recorded when the event loop turns. */
-  #turn: NodeJS.Immediate | null = null;
   #lost: FaxError | null = null;
-  #submitted = 0;
-  #completed = 0;
-  #checked = 0;
-  #unsubmittedUpload = 0;
-  #callSubmits = 0;
 
   /** `patience`: ms without any progress of the device after which reads of values fail. */
   constructor(device: GPUDevice, profile: AdapterProfile, { patience = 300_000 } = {}) {
@@ -115,6 +90,13 @@ export class WebGPUDevice {
       () => this.#pool.usedBytes + this.#pool.usedCount * overheadPerBuffer,
     );
     this.#watchdog = new Watchdog(patience, () => stalledError(profile.name, patience));
+    this.#submitter = new Submitter(device, profile, {
+      pool: this.#pool,
+      recorder: this.#recorder,
+      scalars: this.#scalars,
+      watchdog: this.#watchdog,
+      loss: () => this.#lost,
+    });
     // Errors are looked for in scopes; those of a device that is gone fall through, and are reported as its loss.
     device.onuncapturederror = (event) => event.preventDefault();
     void device.lost.then((info) => this.#lose(lostError(profile.name, info)));
@@ -126,7 +108,7 @@ export class WebGPUDevice {
 
   get stats(): DeviceStats {
     return {
-      submits: this.#callSubmits,
+      submits: this.#submitter.callSubmits,
       dispatches: this.#recorder.dispatches,
       pipelines: this.#pipelines.compiled,
       buffers: this.#pool.made + this.#readback.made,
@@ -177,11 +159,13 @@ export class WebGPUDevice {
 
   /** `size` elements of a value. Rejects with what went wrong in anything that the value depends on (FAX2003–2006, 2008). */
   async read(handle: BufferHandle, dtype: DType, size: number): Promise<HostData> {
+    const begun = beginPhase();
     handle.use();
     try {
       return await this.#watchdog.guard(this.#read(handle, dtype, size));
     } finally {
       handle.unuse();
+      endPhase("read", begun);
     }
   }
 
@@ -196,22 +180,42 @@ export class WebGPUDevice {
     this.#owners.register(owner, handle, handle);
   }
 
+  /** Times every kernel from now on, where the device can; null where it cannot. */
+  async startProfile(): Promise<KernelProfile | null> {
+    if (!this.#device.features.has("timestamp-query")) return null;
+    await this.idle();
+    const timer = new KernelTimer(this.#device);
+    this.#recorder.timer = timer;
+    return {
+      stop: async () => {
+        await this.idle();
+        this.#recorder.timer = null;
+        return timer.finish();
+      },
+    };
+  }
+
   /** All that was asked for has run. */
   async idle(): Promise<void> {
     while (this.#draining !== null) await this.#draining;
-    this.#flush();
-    await this.#finishSubmitted();
+    this.#submitter.flush();
+    await this.#submitter.finish();
   }
 
   /** Ends the device; values that are not read yet are lost. */
   destroy(): void {
-    this.#flush();
+    this.#submitter.flush();
     this.#lose(lostError(this.name, { reason: "destroyed", message: "" }));
     this.#device.destroy();
   }
 
+  /** Waits for what the driver compiles; not for a device that has stopped. */
+  endWithProcess(): void {
+    if (!this.#watchdog.stopped) this.#device.destroy();
+  }
+
   get #overBudget(): boolean {
-    return this.#submitted - this.#completed >= mostInFlight || this.#reclaimer.overBudget;
+    return this.#submitter.inFlight >= mostInFlight || this.#reclaimer.overBudget;
   }
 
   #prepare(executable: Executable): PreparedExecutable {
@@ -232,19 +236,19 @@ export class WebGPUDevice {
   /** Never rejects. */
   async #drain(): Promise<void> {
     // Never done before it is known to be under way.
-    await null;
+    await Promise.resolve();
     let sinceBreath = 0;
     for (let task = this.#queue.shift(); task !== undefined; task = this.#queue.shift()) {
       if (task.kind === "execute" && !isDecided(task.prepared)) {
-        this.#flush();
+        this.#submitter.flush();
         await task.prepared.compiling;
       }
       if (this.#reclaimer.overBudget) await this.#reclaimer.reclaim();
-      if (this.#submitted - this.#completed >= mostInFlight) await this.#finishSubmitted();
+      if (this.#submitter.inFlight >= mostInFlight) await this.#submitter.finish();
       if (task.kind === "execute" && task.prepared.dispatches > mostAtOnce) await this.#runInPieces(task);
       else this.#runAtOnce(task);
       // Whoever waits for one of the values goes on.
-      if (++sinceBreath % callsPerBatch === 0) await null;
+      if (++sinceBreath % tasksPerBreath === 0) await Promise.resolve();
     }
     this.#draining = null;
   }
@@ -256,7 +260,7 @@ export class WebGPUDevice {
 
   async #runInPieces(task: Task): Promise<void> {
     const pieces = this.#run(task);
-    while (!pieces.next().done) await this.#finishSubmitted();
+    while (!pieces.next().done) await this.#submitter.finish();
   }
 
   /** Runs a task and settles its outputs, whatever happens; yields where a long one may be interrupted. */
@@ -279,17 +283,13 @@ export class WebGPUDevice {
     const fresh: PooledBuffer[] = [];
     // A write to a buffer that exists cannot fail, and scopes would cost more than it does.
     const mayFail = !this.#pool.has(size);
-    if (mayFail) this.#openScopes();
+    if (mayFail) this.#submitter.pushScopes();
     const buffer = this.#pool.take(size, fresh);
-    // Writes overtake what is recorded.
-    if (this.#batch !== null && buffer.batch === this.#batch.serial) this.#flush();
-    this.#device.queue.writeBuffer(buffer.gpu, 0, bytes);
-    this.#unsubmittedUpload += bytes.byteLength;
-    if (this.#unsubmittedUpload > mostUnsubmittedUpload) this.#submit(null);
+    this.#submitter.write(buffer, bytes);
     let verdict: Verdict | null = null;
     if (mayFail) {
       verdict = new Verdict();
-      verdict.decide(this.#closeScopes("upload", fresh));
+      verdict.decide(this.#submitter.popScopes("upload", fresh));
     }
     output.resolve(new Storage(buffer, this.#pool), size, verdict);
   }
@@ -301,13 +301,15 @@ export class WebGPUDevice {
     const inputs = this.#withBuffers(prepared, task.inputs, own);
     // What no device has seen yet may be refused, and large buffers may not be had: it then takes nothing else with it.
     const alone = !prepared.proven || prepared.large.some((bytes) => !this.#pool.has(bytes));
-    const full = this.#batch !== null && this.#batch.scalars + inputs.length > scalarSlots;
-    if (alone || full || this.#counters.grows(prepared.longestLoop)) this.#flush();
-    let batch = this.#open(label, alone);
+    const full = (this.#submitter.batch?.scalars ?? 0) + inputs.length > scalarSlots;
+    if (alone || full || this.#counters.grows(prepared.longestLoop)) this.#submitter.flush();
+    let batch = this.#submitter.open(label, alone);
     const buffers: BoundBuffer[] = [];
     const temps: PooledBuffer[] = [];
-    /** By buffer; the call itself holds each until its outputs do. */
+    /** By buffer. */
     const storages: (Storage | undefined)[] = [];
+    /** The call itself holds them until its outputs do; an input's once for each position. */
+    const held: Storage[] = [];
     try {
       for (let index = 0; index < executable.buffers.length; index++) {
         const { bytes, role } = executable.buffers[index] as BufferSpec;
@@ -315,13 +317,13 @@ export class WebGPUDevice {
         const buffer = this.#take(bytes, batch);
         buffers[index] = buffer;
         if (role === "temp") temps.push(buffer);
-        else storages[index] = new Storage(buffer, this.#pool).retain();
+        else held.push((storages[index] = new Storage(buffer, this.#pool).retain()));
       }
       const preference = (buffers.find((buffer) => buffer !== undefined)?.id ?? 0) * inputs.length;
       for (let position = 0; position < inputs.length; position++) {
         const input = inputs[position] as CallInput;
         const index = (executable.inputs[position] as ValueSpec).buffer;
-        const { bytes, donated } = executable.buffers[index] as BufferSpec;
+        const { bytes } = executable.buffers[index] as BufferSpec;
         if (!(input instanceof BufferHandle)) {
           buffers[index] = this.#scalars.take(input, preference + position, batch.serial);
           batch.scalars++;
@@ -332,25 +334,36 @@ export class WebGPUDevice {
           throw new InternalError(`${label}: input ${position} has no storage of ${bytes} bytes`);
         }
         if (state.verdict !== null) batch.verdict.dependOn(state.verdict);
-        if (storages[index] !== undefined) continue;
-        const storage = donated === true && state.storage.isShared ? this.#copyOf(state.storage, batch) : state.storage;
-        storages[index] = storage.retain();
-        buffers[index] = storage.buffer;
+        held.push((storages[index] = state.storage.retain()));
+        buffers[index] = state.storage.buffer;
+      }
+      for (const position of prepared.donated) {
+        const input = inputs[position] as BufferHandle;
+        const index = (executable.inputs[position] as ValueSpec).buffer;
+        const storage = storages[index] as Storage;
+        // Of the storage: the handle that is given up, and this call. Of the handle: this call.
+        if (storage.references <= 2 && input.uses <= 1) continue;
+        const copy = this.#copyOf(storage, batch);
+        held.push((storages[index] = copy.retain()));
+        buffers[index] = copy.buffer;
       }
       batch.calls++;
       batch.work += prepared.work;
+      const begun = beginPhase();
       if (prepared.hasLoops) {
-        for (const _ of this.#recorder.recordLoops(prepared, buffers, mostWorkPerSubmit)) {
+        const pieces = this.#recorder.recordLoops(prepared, buffers, mostWorkPerSubmit);
+        while (!pieces.next().done) {
           const before = batch.verdict;
-          this.#flush();
+          this.#submitter.flush();
           yield;
-          batch = this.#open(label, alone);
+          batch = this.#submitter.open(label, alone);
           batch.calls++;
           batch.verdict.dependOn(before);
         }
       } else {
         this.#recorder.record(prepared, buffers);
       }
+      endPhase("encode", begun);
       for (let position = 0; position < outputs.length; position++) {
         const index = (executable.outputs[position] as ValueSpec).buffer;
         const storage = storages[index];
@@ -363,10 +376,9 @@ export class WebGPUDevice {
       for (const buffer of buffers) if (buffer !== undefined) buffer.batch = batch.serial;
       // Their last use is recorded: whoever takes them next comes later.
       for (const temp of temps) this.#pool.give(temp);
-      for (const storage of storages) storage?.release();
+      for (const storage of held) storage.release();
       for (const handle of own) handle.drop();
-      const enough = batch.calls >= callsPerBatch || this.#recorder.recorded >= commandsPerBatch;
-      if (alone || enough || batch.work >= workPerBatch[this.profile.class]) this.#flush();
+      if (alone || this.#submitter.isEnough(batch)) this.#submitter.flush();
     }
   }
 
@@ -387,11 +399,11 @@ export class WebGPUDevice {
   }
 
   async #prove(prepared: PreparedExecutable, verdict: Verdict): Promise<void> {
-    await null;
+    await Promise.resolve();
     await verdict.done;
     if (verdict.error === null) prepared.proven = true;
   }
-  /** A donated value that another handle shares is spared. */
+  /** A donated value that something else needs is spared. */
   #copyOf(shared: Storage, batch: Batch): Storage {
     const { buffer } = shared;
     const copy = this.#take(buffer.capacity, batch);
@@ -402,85 +414,8 @@ export class WebGPUDevice {
 
   #take(bytes: number, batch: Batch): PooledBuffer {
     const size = paddedBytes(bytes);
-    if (!batch.scoped && !this.#pool.has(size)) this.#openBatchScopes(batch);
+    if (!batch.scoped && !this.#pool.has(size)) this.#submitter.openScopes(batch);
     return this.#pool.take(size, batch.fresh);
-  }
-
-  /** The batch that is being recorded. It is submitted at the latest when the event loop turns. */
-  #open(label: string, scoped: boolean): Batch {
-    let batch = this.#batch;
-    if (batch === null) {
-      const serial = this.#batches++;
-      batch = { serial, verdict: new Verdict(), label, fresh: [], scoped: false, calls: 0, scalars: 0, work: 0 };
-      this.#batch = batch;
-      this.#turn ??= setImmediate(() => {
-        this.#turn = null;
-        this.#flush();
-      });
-    }
-    if (scoped && !batch.scoped) this.#openBatchScopes(batch);
-    return batch;
-  }
-
-  #openBatchScopes(batch: Batch): void {
-    this.#openScopes();
-    batch.scoped = true;
-  }
-
-  /** Submits what is recorded. */
-  #flush(): void {
-    const batch = this.#batch;
-    if (batch === null) return;
-    this.#batch = null;
-    if (!batch.scoped) this.#openScopes();
-    this.#scalars.write();
-    const commands = this.#recorder.finish();
-    if (commands !== null) {
-      this.#submit(commands);
-      if (batch.calls > 0) this.#callSubmits++;
-    }
-    const label = batch.calls > 1 ? `${batch.label} and ${batch.calls - 1} more` : batch.label;
-    batch.verdict.decide(this.#closeScopes(label, batch.fresh));
-    const heavy = batch.work >= mostWorkPerSubmit / submitsPerCheck;
-    if (heavy || this.#submitted - this.#checked >= submitsPerCheck) void this.#finishSubmitted();
-  }
-
-  #submit(commands: GPUCommandBuffer | null): void {
-    this.#device.queue.submit(commands === null ? [] : [commands]);
-    this.#submitted++;
-    this.#unsubmittedUpload = 0;
-  }
-
-  async #finishSubmitted(): Promise<void> {
-    const submitted = this.#submitted;
-    this.#checked = submitted;
-    // A device that is lost finishes nothing, and everything that waits fails by itself.
-    await this.#device.queue.onSubmittedWorkDone().catch(() => undefined);
-    this.#finished(submitted);
-  }
-
-  #finished(submitted: number): void {
-    this.#completed = Math.max(this.#completed, submitted);
-    this.#watchdog.progress();
-  }
-
-  #openScopes(): void {
-    this.#device.pushErrorScope("validation");
-    this.#device.pushErrorScope("out-of-memory");
-  }
-
-  /** Never rejects. `fresh`: buffers made since the scopes were opened. */
-  #closeScopes(what: string, fresh: readonly PooledBuffer[]): Promise<FaxError | null> {
-    const scopes = [this.#device.popErrorScope(), this.#device.popErrorScope()];
-    return Promise.all(scopes).then(
-      ([memory, validation]) => {
-        const error = memory ?? validation ?? null;
-        if (error === null) return null;
-        this.#pool.discard(fresh);
-        return commandError(this.name, what, error, error === memory);
-      },
-      () => this.#lossFound(),
-    );
   }
 
   async #read(handle: BufferHandle, dtype: DType, size: number): Promise<HostData> {
@@ -489,11 +424,11 @@ export class WebGPUDevice {
     if (state.kind === "failed") throw state.error;
     if (state.kind !== "ready") throw new InternalError(`a buffer that is ${state.kind} is read`);
     if (this.#lost !== null) throw this.#lost;
-    const batch = this.#open("read", size > 0 && !this.#readback.has(dtype, size));
+    const batch = this.#submitter.open("read", size > 0 && !this.#readback.has(dtype, size));
     const copy =
       size > 0 ? this.#readback.record(state.storage.buffer, dtype, size, this.#recorder, batch.fresh) : null;
-    this.#flush();
-    const submitted = this.#submitted;
+    this.#submitter.flush();
+    const { submitted } = this.#submitter;
     const outcome = copy === null ? allocateData(dtype, 0) : await this.#readback.map(copy).catch(asError);
     await batch.verdict.done;
     if (state.verdict !== null && !state.verdict.settled) await state.verdict.done;
@@ -503,14 +438,8 @@ export class WebGPUDevice {
       await nextTurn();
       throw this.#lost ?? outcome;
     }
-    this.#finished(submitted);
+    this.#submitter.finished(submitted);
     return outcome;
-  }
-
-  /** An operation of the device was cut off: its loss is reported about then. */
-  async #lossFound(): Promise<FaxError> {
-    await nextTurn();
-    return this.#lost ?? lostError(this.name, { reason: "unknown", message: "an operation was cut off" });
   }
 
   #lose(error: FaxError): void {

@@ -2,6 +2,7 @@
 import { InternalError } from "@fax/compiler/diagnostics";
 import type { BindGroups } from "./bind-groups.ts";
 import type { BoundBuffer } from "./buffer-pool.ts";
+import type { KernelTimer } from "./kernel-timer.ts";
 import type { LoopCounters } from "./loop-counters.ts";
 import { paddedBytes, pick, type PreparedExecutable, type PreparedStep } from "./prepared.ts";
 
@@ -20,6 +21,8 @@ export class Recorder {
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #pipeline: GPUComputePipeline | null = null;
+  /** Set while kernels are timed. */
+  timer: KernelTimer | null = null;
   #recorded = 0;
   #work = 0;
   #dispatches = 0;
@@ -63,6 +66,7 @@ export class Recorder {
   /** What was recorded since the last time; null if nothing. */
   finish(): GPUCommandBuffer | null {
     this.#endPass();
+    if (this.#encoder !== null) this.timer?.resolve(this.#encoder);
     const commands = this.#encoder?.finish() ?? null;
     this.#encoder = null;
     this.#recorded = 0;
@@ -80,7 +84,9 @@ export class Recorder {
       for (let iteration = 0; iteration < step.length; iteration++) {
         this.#iterations[depth] = iteration;
         yield* this.#walk(step.body, buffers, mostWork);
-        if (this.#recorded < commandsPerSubmit && this.#work < mostWork) continue;
+        // A timer has two queries for each command.
+        const most = this.timer === null ? commandsPerSubmit : commandsPerSubmit / 2;
+        if (this.#recorded < most && this.#work < mostWork) continue;
         const iterations = [...this.#iterations];
         yield;
         // Other calls may have been recorded meanwhile.
@@ -98,14 +104,18 @@ export class Recorder {
   }
 
   #dispatch(step: Extract<PreparedStep, { kind: "dispatch" }>, buffers: readonly BoundBuffer[], odd: boolean): void {
-    const { kernel, workgroups, work } = step;
+    const { kernel, workgroups, cost } = step;
     const { pipeline } = kernel;
     if (pipeline === null) throw new InternalError(`${kernel.name} is not compiled`);
     const bound = this.#bound;
     bound.length = 0;
     for (const ref of step.buffers) bound.push(bufferAt(buffers, pick(ref, odd)));
-    const group = this.#groups.get(kernel.layout, bound, step.sizes);
+    const group = this.#groups.get(kernel.layout, bound, odd ? step.sizes.odd : step.sizes.even);
     this.#encoder ??= this.#device.createCommandEncoder();
+    if (this.timer !== null) {
+      this.#endPass();
+      this.#pass = this.#encoder.beginComputePass(this.timer.pass(cost));
+    }
     this.#pass ??= this.#encoder.beginComputePass();
     if (this.#pipeline !== pipeline) this.#pass.setPipeline(pipeline);
     this.#pipeline = pipeline;
@@ -119,7 +129,7 @@ export class Recorder {
     }
     this.#pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
     this.#recorded++;
-    this.#work += work;
+    this.#work += cost.flops + cost.bytes;
     this.#dispatches++;
   }
 

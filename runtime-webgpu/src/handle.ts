@@ -52,9 +52,9 @@ export class Storage {
     this.#pool = pool;
   }
 
-  /** Whether nobody but one handle knows it. */
-  get isShared(): boolean {
-    return this.#references > 1;
+  /** Handles, and calls that are being recorded, that know it. */
+  get references(): number {
+    return this.#references;
   }
 
   retain(): this {
@@ -76,7 +76,6 @@ type State =
 /** Opaque to callers: they pass it to the device that made it. */
 export class BufferHandle {
   #state: State = { kind: "pending" };
-  /** Pending tasks and reads that still need the storage. */
   #uses = 0;
   #dropped = false;
   #wake: (() => void) | null = null;
@@ -99,6 +98,11 @@ export class BufferHandle {
 
   fail(error: Error): void {
     this.#enter({ kind: "failed", error });
+  }
+
+  /** Pending tasks and reads that need it. */
+  get uses(): number {
+    return this.#uses;
   }
 
   use(): void {

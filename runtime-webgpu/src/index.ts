@@ -1,6 +1,6 @@
 export { type Backend, DeferredBackend, DeferredHandle } from "./deferred.ts";
 export { type AdapterDescription, type AdapterReport, describeAdapters } from "./describe.ts";
-export { type DeviceStats, WebGPUDevice } from "./device.ts";
+export { type DeviceStats, type KernelProfile, WebGPUDevice } from "./device.ts";
 export type { BufferHandle } from "./handle.ts";
 export {
   type DevicePreference,
@@ -11,3 +11,5 @@ export {
   parseDevicePreference,
 } from "./open.ts";
 export type { Scalar } from "./scalars.ts";
+export type { KernelTime } from "./kernel-timer.ts";
+export { measureRoofline, type Roofline } from "./roofline.ts";

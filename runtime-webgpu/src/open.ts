@@ -10,6 +10,7 @@ import {
   missingSentence,
 } from "./dawn.ts";
 import { WebGPUDevice } from "./device.ts";
+import { stallVariable } from "./gpu-error.ts";
 import { deviceDescriptor, profileOf } from "./profile.ts";
 
 export const devicePreferences = ["auto", "gpu", "software", "reference"] as const;
@@ -93,14 +94,34 @@ export async function openDevice(asked: DevicePreference = "auto"): Promise<Open
 
 async function open(found: FoundAdapter, kind: string): Promise<WebGPUDevice | Missing> {
   try {
-    const profile = profileOf(found);
-    return new WebGPUDevice(await found.adapter.requestDevice(deviceDescriptor(found.adapter)), profile);
+    const gpu = await found.adapter.requestDevice(deviceDescriptor(found.adapter));
+    const opened = new WebGPUDevice(gpu, profileOf(found), patienceOption());
+    endWithProcess(opened);
+    return opened;
   } catch (error) {
     return {
       none: kind,
       because: `${found.name} does not open, ${error instanceof Error ? error.message : String(error)}`,
     };
   }
+}
+
+/** FAX_STALL_SECONDS, if it is a number. */
+function patienceOption(): { readonly patience?: number } {
+  const seconds = Number(process.env[stallVariable] ?? "");
+  return Number.isFinite(seconds) && seconds > 0 ? { patience: 1000 * seconds } : {};
+}
+
+const devices = new Set<WebGPUDevice>();
+
+/** A process that ends while the driver compiles takes the driver's tables away below it: devices must end before. */
+function endWithProcess(device: WebGPUDevice): void {
+  if (devices.size === 0) {
+    process.once("exit", () => {
+      for (const each of devices) each.endWithProcess();
+    });
+  }
+  devices.add(device);
 }
 
 /** What to install so that the preference finds something here. */

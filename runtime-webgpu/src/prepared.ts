@@ -1,7 +1,7 @@
 /** An executable made ready for one device: limits checked, kernels compiled, all that is the same in every call known. */
 import type { FaxError } from "@fax/compiler/diagnostics";
-import { InternalError } from "@fax/compiler/diagnostics";
-import type { AdapterProfile, BufferRef, Executable, Step } from "@fax/compiler/executable";
+import { beginPhase, endPhase, InternalError } from "@fax/compiler/diagnostics";
+import type { AdapterProfile, BufferRef, Executable, Step, ValueSpec } from "@fax/compiler/executable";
 import { limitError } from "./gpu-error.ts";
 import type { BindingLayout, PipelineCache } from "./pipelines.ts";
 
@@ -13,11 +13,10 @@ export type PreparedStep =
       readonly kind: "dispatch";
       readonly kernel: PreparedKernel;
       readonly buffers: readonly BufferRef[];
-      /** Bytes that are bound of each. */
-      readonly sizes: readonly number[];
+      /** Bytes that are bound of each, by the parity of the iteration. */
+      readonly sizes: { readonly even: readonly number[]; readonly odd: readonly number[] };
       readonly workgroups: readonly [number, number, number];
-      /** Operations and bytes, added. */
-      readonly work: number;
+      readonly cost: { readonly name: string; readonly flops: number; readonly bytes: number };
     }
   | { readonly kind: "copy"; readonly from: BufferRef; readonly to: BufferRef; readonly bytes: number }
   | { readonly kind: "loop"; readonly length: number; readonly body: readonly PreparedStep[] };
@@ -41,6 +40,8 @@ export class PreparedExecutable {
   /** By position: the input's buffer is handed on as an output or written, so that a number must get one of its own. */
   readonly needsBuffer: readonly boolean[];
   readonly needsBuffers: boolean;
+  /** Inputs, by position, whose buffers the program may write. */
+  readonly donated: readonly number[];
   /** Sizes of the large buffers of a call. */
   readonly large: readonly number[];
   /** The longest loop whose counter a kernel reads. */
@@ -72,10 +73,10 @@ export class PreparedExecutable {
     this.dispatches = countDispatches(this.steps);
     this.work = workOf(executable.steps);
     this.hasLoops = executable.steps.some(({ kind }) => kind === "loop");
+    const isDonated = ({ buffer }: ValueSpec): boolean => executable.buffers[buffer]?.donated === true;
+    this.donated = [...executable.inputs.keys()].filter((i) => isDonated(executable.inputs[i] as ValueSpec));
     const handedOn = new Set(executable.outputs.map(({ buffer }) => buffer));
-    this.needsBuffer = executable.inputs.map(
-      ({ buffer }) => handedOn.has(buffer) || executable.buffers[buffer]?.donated === true,
-    );
+    this.needsBuffer = executable.inputs.map((input) => handedOn.has(input.buffer) || isDonated(input));
     this.longestLoop = reader.longestLoop;
     this.needsBuffers = this.needsBuffer.includes(true);
     const made = executable.buffers.filter(({ role }) => role !== "input");
@@ -89,12 +90,14 @@ export class PreparedExecutable {
   }
 
   async #compile(cache: PipelineCache, kernels: readonly PreparedKernel[]): Promise<void> {
+    const begun = beginPhase();
     const results = await Promise.allSettled(this.executable.kernels.map((kernel) => cache.compile(kernel)));
     for (const [index, result] of results.entries()) {
       if (result.status === "fulfilled") (kernels[index] as PreparedKernel).pipeline = result.value.pipeline;
       else this.error ??= result.reason as FaxError;
     }
     this.compiled = this.error === null;
+    if (kernels.length > 0) endPhase("pipelines", begun);
   }
 }
 
@@ -162,10 +165,11 @@ class StepReader {
       const most = limits.maxStorageBufferBindingSize;
       if (spec.bytes > most) throw limitError(name, spec.label, spec.bytes, "maxStorageBufferBindingSize", most);
     }
-    // Buffers that alternate are of one size.
-    const sizes = step.buffers.map((ref) => paddedBytes(this.#executable.buffers[pick(ref, false)]?.bytes ?? 0));
-    const work = step.flops + step.bytesMoved;
-    return { kind: "dispatch", kernel, buffers: step.buffers, sizes, workgroups: step.workgroups, work };
+    const sizesOf = (odd: boolean): number[] =>
+      step.buffers.map((ref) => paddedBytes(this.#executable.buffers[pick(ref, odd)]?.bytes ?? 0));
+    const sizes = { even: sizesOf(false), odd: sizesOf(true) };
+    const cost = { name: kernel.name, flops: step.flops, bytes: step.bytesMoved };
+    return { kind: "dispatch", kernel, buffers: step.buffers, sizes, workgroups: step.workgroups, cost };
   }
 }
 

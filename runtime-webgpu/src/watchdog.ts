@@ -17,6 +17,11 @@ export class Watchdog {
     this.#error = error;
   }
 
+  /** The device has stopped, as far as is known. */
+  get stopped(): boolean {
+    return this.#ticks >= ticksPerLimit;
+  }
+
   /** The device has finished something. */
   progress(): void {
     this.#ticks = 0;
@@ -41,7 +46,7 @@ export class Watchdog {
   #watch(giveUp: (error: Error) => void): void {
     this.#waiting.add(giveUp);
     if (this.#timer !== null) return;
-    this.#ticks = 0;
+    if (!this.stopped) this.#ticks = 0;
     this.#timer = setInterval(() => this.#tick(), this.#limit / ticksPerLimit);
     this.#timer.unref();
   }

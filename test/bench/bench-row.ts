@@ -37,7 +37,7 @@ export async function benchRow(
 ): Promise<RowResult> {
   const absent: Partial<Record<LibraryName, string>> = { ...row.without };
   const inputs = row.inputs();
-  const task: FaxTask = { inputs, program: row.program, fax: row.fax };
+  const task: FaxTask = { inputs, program: row.program, fax: row.fax, onnx: row.onnx };
   const ready: { library: Library; prepared: Prepared; firstMs: number; kernels: number }[] = [];
   let reference: readonly ArrayLike<number>[] | null = null;
   const expected = row.expected?.(inputs);

@@ -21,22 +21,26 @@ export interface HandKernel {
   readonly workgroups: readonly [number, number, number];
 }
 
-/** Compiles, and runs once; the result runs it as often as it is told, and waits. */
-export async function dispatcher(
+export async function compile(
   device: GPUDevice,
-  { code, buffers, workgroups }: HandKernel,
-): Promise<(calls: number) => Promise<void>> {
+  { code, buffers }: HandKernel,
+): Promise<{ readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup }> {
   const module = device.createShaderModule({ code });
   const pipeline = await device.createComputePipelineAsync({ layout: "auto", compute: { module } });
   const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
-  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
+  return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }) };
+}
+
+/** Compiles, and runs once; the result runs it as often as it is told, each time in a submit of its own, and waits. */
+export async function dispatcher(device: GPUDevice, kernel: HandKernel): Promise<(calls: number) => Promise<void>> {
+  const { pipeline, group } = await compile(device, kernel);
   const run = async (calls: number): Promise<void> => {
     for (let i = 0; i < calls; i++) {
       const encoder = device.createCommandEncoder();
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(...workgroups);
+      pass.dispatchWorkgroups(...kernel.workgroups);
       pass.end();
       device.queue.submit([encoder.finish()]);
     }

@@ -3,7 +3,7 @@ import type { AdapterProfile } from "@fax/compiler/executable";
 import { f16Bits, f16BitsToNumber } from "@fax/compiler/executable";
 import { bestOf, better, bytesFrom, dispatcher, never, storage } from "./hand-kernels.ts";
 import type { MatmulElement, MatmulVariant } from "./matmul-variants.ts";
-import type { Sample } from "./measure.ts";
+import { type Clock, type Sample, timed } from "./measure.ts";
 
 export interface MatmulSearch {
   readonly element: MatmulElement;
@@ -23,7 +23,7 @@ export async function bestMatmul(
   let best: { variant: MatmulVariant | null; sample: Sample } = { variant: null, sample: never };
   for (const variant of variants) {
     if (variant.unfit(size, profile) !== null) continue;
-    const outcome = await tryVariant(device, { variant, size, element });
+    const outcome = await tryVariant(device, { variant, size, element }, { clock, limit: 1.6 * best.sample[clock] });
     onResult?.(variant, outcome);
     if (typeof outcome === "string") continue;
     const faster = outcome[clock] < best.sample[clock] ? variant : best.variant;
@@ -38,14 +38,21 @@ interface Trial {
   readonly element: MatmulElement;
 }
 
-async function tryVariant(device: GPUDevice, trial: Trial): Promise<Sample | string> {
+/** Variants that are far behind the best so far at the first look are not measured again. */
+async function tryVariant(
+  device: GPUDevice,
+  trial: Trial,
+  { clock, limit }: { readonly clock: Clock; readonly limit: number },
+): Promise<Sample | string> {
   device.pushErrorScope("validation");
   let destroy = (): void => undefined;
   try {
     const prepared = await prepareMatmul(device, trial);
     destroy = prepared.destroy;
     const wrong = await prepared.wrong();
-    return wrong ?? (await bestOf(prepared.run, 5));
+    if (wrong !== null) return wrong;
+    const once = await timed(1, prepared.run);
+    return once[clock] > limit ? once : better(once, await bestOf(prepared.run, 4));
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   } finally {

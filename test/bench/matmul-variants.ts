@@ -55,7 +55,7 @@ function registers({ rows, columns }: Tile, [wx, wy]: readonly [number, number])
 }`,
     workgroups: (size) => [size / (4 * columns * wx), size / (rows * wy), 1],
     unfit: (size) => (size % (4 * columns * wx) || size % (rows * wy) ? "does not divide" : null),
-    likely: ({ class: kind }) => kind === "cpu" && rows === 8 && (columns === 4 || columns === 2) && wy * wx <= 16,
+    likely: ({ class: kind }) => kind === "cpu" && rows === 8 && columns === 4 && wx * wy === 16,
   };
 }
 
@@ -89,7 +89,8 @@ function broadcasts({ rows, columns }: Tile, lanes: number, wy: number): MatmulV
       if (!features.includes("subgroups") || subgroupSize !== lanes) return `subgroups of ${lanes} are missing`;
       return size % (4 * columns * lanes) || size % (rows * wy) || (size / 4) % lanes ? "does not divide" : null;
     },
-    likely: ({ class: kind }) => kind === "cpu" && (rows === 8 || rows === 16) && columns <= 2,
+    likely: ({ class: kind }) =>
+      kind === "cpu" && ((rows === 16 && columns === 2) || (rows >= 8 && rows * columns === 16 && wy === 16)),
   };
 }
 
@@ -171,10 +172,8 @@ export function matmulVariants({ class: kind, subgroupSize }: AdapterProfile): M
       (
         [
           [1, 16],
-          [4, 4],
           [16, 1],
           [8, 8],
-          [16, 4],
         ] as const
       ).map((workgroup) => registers(tile, workgroup)),
     );

@@ -10,6 +10,8 @@ export interface BenchOptions {
   readonly only: readonly string[];
   readonly libraries: readonly LibraryName[];
   readonly quick: boolean;
+  /** Whether to measure what the adapter can do at best. */
+  readonly floor: boolean;
   /** Seconds for each library in each row. */
   readonly budget: number;
   /** The clock that the table is written by; the JSON has both. */
@@ -24,6 +26,7 @@ export const usage = `npm run bench -- [options]
   --only NAMES       rows whose name contains one of these, separated by commas
   --libraries NAMES  of ${libraryNames.join(", ")}; all unless said
   --quick            smaller sizes, less time
+  --no-floor         leaves out what the adapter can do at best, which takes a while to measure
   --budget SECONDS   for each library in each row (4, with --quick 1)
   --device DEVICE    ${devicePreferences.join(", ")}
   --clock CLOCK      ${clocks.join(" or ")} time in the table; cpu counts all threads of the process, for busy machines
@@ -37,6 +40,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       only: { type: "string", default: "" },
       libraries: { type: "string", default: libraryNames.join(",") },
       quick: { type: "boolean", default: false },
+      "no-floor": { type: "boolean", default: false },
       budget: { type: "string" },
       device: { type: "string", default: "auto" },
       clock: { type: "string", default: "wall" },
@@ -52,6 +56,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     only: listed(values.only),
     libraries: listed(values.libraries).map((name) => oneOf("--libraries", name, libraryNames)),
     quick: values.quick,
+    floor: !values["no-floor"],
     budget,
     clock: oneOf("--clock", values.clock, clocks),
     json: values.json ?? null,

@@ -12,10 +12,10 @@ export function headings(peers: readonly LibraryName[]): Cells {
 }
 
 /** A peer's cell: how many times as long as fax, its milliseconds, its kernels. */
-export function rowCells(result: RowResult, floor: Floor, peers: readonly LibraryName[], clock: Clock): Cells {
+export function rowCells(result: RowResult, floor: Floor | null, peers: readonly LibraryName[], clock: Clock): Cells {
   const { row, entries, peakBytes, absent } = result;
   const own = entries.find(({ library }) => library === "fax");
-  const least = floorOf(row, floor, clock);
+  const least = floor === null ? NaN : floorOf(row, floor, clock);
   const time = own && spreadOf(own.samples.map((sample) => sample[clock]));
   return [
     row.name,
@@ -99,7 +99,7 @@ export interface Run {
   readonly quick: boolean;
   readonly libraries: readonly Library[];
   readonly absent: Readonly<Partial<Record<LibraryName, string>>>;
-  readonly floor: Floor;
+  readonly floor: Floor | null;
   readonly results: readonly RowResult[];
   readonly firstCalls: readonly FirstCall[];
   readonly compile: readonly Sample[];
@@ -114,7 +114,7 @@ export function jsonOf(run: Run): string {
     peakBytes,
     checked,
     absent,
-    floorMs: Object.fromEntries(clocks.map((clock) => [clock, floorOf(row, floor, clock)])),
+    floorMs: floor && Object.fromEntries(clocks.map((clock) => [clock, floorOf(row, floor, clock)])),
     entries: entries.map(({ samples, ...entry }) => ({
       ...entry,
       ms: Object.fromEntries(clocks.map((clock) => [clock, spreadOf(samples.map((sample) => sample[clock]))])),

@@ -27,8 +27,8 @@ async function main(options: BenchOptions): Promise<void> {
   print(`adapter: ${adapter.info.reason}`);
   for (const { name, version } of libraries) if (version !== "") print(`${name} ${version}`);
   for (const [name, reason] of Object.entries(absent)) print(`${name}: – ${reason}`);
-  const floor = await measureFloor(adapter.own, adapter.profile, options.quick);
-  for (const text of describeFloor(floor)) print(text);
+  const floor = options.floor ? await measureFloor(adapter.own, adapter.profile, options.quick) : null;
+  if (floor !== null) for (const text of describeFloor(floor)) print(text);
   print("");
 
   const peers = libraries.map(({ name }) => name).filter((name) => name !== "fax");

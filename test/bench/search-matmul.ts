@@ -40,7 +40,7 @@ for (const size of values.sizes.split(",").map(Number)) {
       if (typeof outcome === "string") console.log(`  ${name}: ${outcome.split("\n", 1)[0]}`);
       else {
         found.push({ name, sample: outcome });
-        if (values.verbose) console.log(`  ${name}: ${rate(outcome, "wall")}`);
+        if (values.verbose) console.log(`  ${name}: ${rate(outcome, "wall")} (${rate(outcome, "cpu")})`);
       }
     },
   });
@@ -70,13 +70,13 @@ for (const size of values.sizes.split(",").map(Number)) {
     ],
     4,
   );
-  const [own_, best] = [samples.get("fax") ?? [], samples.get("by hand") ?? []];
+  const [ours, best] = [samples.get("fax") ?? [], samples.get("by hand") ?? []];
   for (const clock of clocks) {
     const gflops = (of: readonly Sample[]): string =>
       number((2 * size ** 3) / spreadOf(of.map((s) => s[clock])).median / 1e6);
-    const share = 100 * ratioOf(best, own_, clock);
+    const share = 100 * ratioOf(best, ours, clock);
     console.log(
-      `${clock}: fax ${gflops(own_)} GFLOP/s, ${variant.name} ${gflops(best)}: fax reaches ${number(share)} %`,
+      `${clock}: fax ${gflops(ours)} GFLOP/s, ${variant.name} ${gflops(best)}: fax reaches ${number(share)} %`,
     );
   }
   hand.destroy();

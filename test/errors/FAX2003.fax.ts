@@ -5,13 +5,5 @@ import { np } from "@fax/core";
 const table = np.zeros([16384, 32768]);
 await np.sum(table).data();
 
-//> file:///work/main/runtime-webgpu/src/device.ts:5
-//> import { CallEncoder, dispatchesPerSubmit } from "./encode.ts";
-//>          ^^^^^^^^^^^
-//> SyntaxError: The requested module './encode.ts' does not provide an export named 'CallEncoder'
-//>     at ModuleJob._instantiate (node:internal/modules/esm/module_job:213:21)
-//>     at async ModuleJob.run (node:internal/modules/esm/module_job:320:5)
-//>     at async ModuleLoader.import (node:internal/modules/esm/loader:606:24)
-//>     at async asyncRunEntryPointWithESMLoader (node:internal/modules/run_main:117:5)
-//>
-//> Node.js v20.20.2
+//> error[FAX2003] broadcast_in_dim: the array f32[16384,32768] takes 2147483648 bytes, and … binds at most … (maxStorageBufferBindingSize)
+//>   help: split the array along an axis, or use fewer elements a call

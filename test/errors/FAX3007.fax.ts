@@ -6,13 +6,20 @@ export const mean = program(
   (model) => federatedMean(model), // ← FAX3007
 );
 
-//> file:///work/main/runtime-webgpu/src/device.ts:5
-//> import { CallEncoder, dispatchesPerSubmit } from "./encode.ts";
-//>          ^^^^^^^^^^^
-//> SyntaxError: The requested module './encode.ts' does not provide an export named 'CallEncoder'
-//>     at ModuleJob._instantiate (node:internal/modules/esm/module_job:213:21)
-//>     at async ModuleJob.run (node:internal/modules/esm/module_job:320:5)
-//>     at async ModuleLoader.import (node:internal/modules/esm/loader:606:24)
-//>     at async asyncRunEntryPointWithESMLoader (node:internal/modules/run_main:117:5)
+//> error[FAX3007] types: Argument of type 'NDArray<"server">' is not assignable to parameter of type 'NDArray<"server"> & Misplaced<"this value is at the server: federatedBroadcast(value) brings it to the group">' (TS2345)
+//>   FAX3007.fax.ts:6:28
+//>   6 │   (model) => federatedMean(model), // ← FAX3007
+//>     │                            ^
+//>   note: Property '[misplaced]' is missing in type 'NDArray<"server">' but required in type 'Misplaced<"this value is at the server: federatedBroadcast(value) brings it to the group">'.
+//>   note: '[misplaced]' is declared here at ../../packages/core/src/placed-types.ts:14:12
+//>   note: The call would have succeeded against this implementation, but implementation signatures of overloads are not externally visible at ../../packages/core/src/federated.ts:128:17
 //>
-//> Node.js v20.20.2
+//> error[FAX1302] federatedMean: the operand is f32[256]@server, and only a value at a group can be reduced
+//>   FAX3007.fax.ts:6:14
+//>   6 │   (model) => federatedMean(model), // ← FAX3007
+//>     │              ^
+//>   note: operand: f32[256]@server, argument 0 of the traced function
+//>   note: while tracing mean
+//>   help: leave it as it is, or bring it to the group with federatedBroadcast
+//>
+//> 2 errors

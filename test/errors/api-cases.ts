@@ -7,4 +7,5 @@ export const apiCodes = {
   FAX2004: "test/errors/api.test.ts",
   FAX2005: "runtime-webgpu/src/gpu-error.test.ts",
   FAX2006: "test/errors/api.test.ts",
+  FAX2008: "runtime-webgpu/src/gpu-error.test.ts",
 } as const;

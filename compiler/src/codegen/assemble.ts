@@ -12,12 +12,14 @@ import {
   storageBytes,
   type ValueSpec,
 } from "../executable.ts";
+import { costOfKernel } from "../fuse/kernel-cost.ts";
 import type { FusedProgram, FusedStep, Kernel } from "../fuse/kernel.ts";
 import type { MemoryPlan, PlannedCopy } from "../fuse/memory-plan-types.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { LoopCounter, Tensor } from "../lower/expr.ts";
-import { costOf } from "./cost.ts";
+import { bindingsOf } from "./bindings.ts";
 import { generateKernel } from "./generate-kernel.ts";
+import { keyOfKernel } from "./kernel-key.ts";
 import { sizeOfAxes } from "./space.ts";
 
 /** Throws FAX2003 for an array that the adapter cannot bind. */
@@ -37,6 +39,8 @@ export function generateExecutable(program: FusedProgram, plan: MemoryPlan, prof
 class Assembler {
   readonly kernels: KernelCode[] = [];
   private readonly kernelIndices = new Map<string, number>();
+  /** Of each kernel that was met, by what it computes. */
+  private readonly known = new Map<string, Extract<Step, { kind: "dispatch" }>>();
   private readonly plan: MemoryPlan;
   private readonly profile: AdapterProfile;
 
@@ -88,10 +92,19 @@ class Assembler {
   private dispatch(kernel: Kernel, loops: readonly LoopCounter[]): Step[] {
     if (!kernel.beside && doesNothing(kernel)) return [];
     const assignment = (tensor: Tensor): BufferRef => this.bufferOf(tensor);
+    const key = keyOfKernel(kernel, assignment, loops);
+    const known = this.known.get(key);
+    if (known) {
+      const buffers = bindingsOf(kernel, assignment, this.profile).map(({ buffer }) => buffer);
+      return [{ ...known, buffers }];
+    }
     const { code, buffers, workgroups } = generateKernel(kernel, { assignment, loops, profile: this.profile });
     const index = this.kernelIndices.get(code.source) ?? this.kernels.push(code) - 1;
     this.kernelIndices.set(code.source, index);
-    return [{ kind: "dispatch", kernel: index, buffers, workgroups, ...costOf(kernel, this.profile) }];
+    const cost = costOfKernel(kernel, this.profile);
+    const dispatch = { kind: "dispatch", kernel: index, buffers, workgroups, ...cost } as const;
+    this.known.set(key, dispatch);
+    return [dispatch];
   }
 }
 

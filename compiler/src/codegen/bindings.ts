@@ -4,7 +4,9 @@ import { type AdapterProfile, type BufferRef, storageBytes } from "../executable
 import { type Kernel, partsOf } from "../fuse/kernel.ts";
 import type { DType } from "../ir/dtype.ts";
 import { sizeOf } from "../ir/shape.ts";
+import { childrenOf } from "../lower/expr-pool.ts";
 import type { Expr, Tensor } from "../lower/expr.ts";
+import { type Names, typeText } from "../lower/print-expr.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
 export interface Binding {
@@ -25,32 +27,10 @@ export function forEachExpr(roots: readonly Expr[], visit: (e: Expr) => void): v
   const walk = (e: Expr): void => {
     if (seen.has(e)) return;
     seen.add(e);
-    for (const operand of operandsOf(e)) walk(operand);
+    for (const operand of childrenOf(e)) walk(operand);
     visit(e);
   };
   for (const root of roots) walk(root);
-}
-
-export function operandsOf(e: Expr): readonly Expr[] {
-  switch (e.op) {
-    case "const":
-    case "axis":
-    case "counter":
-    case "reduced":
-      return [];
-    case "load":
-      return e.index;
-    case "unary":
-    case "cast":
-    case "bitcast":
-      return [e.x];
-    case "binary":
-      return [e.x, e.y];
-    case "select":
-      return [e.condition, e.onTrue, e.onFalse];
-    default:
-      return e satisfies never;
-  }
 }
 
 function stagesOf(kernel: Kernel): Kernel["stages"] {
@@ -126,9 +106,9 @@ function recast(text: string, from: string, to: string, wide: (type: string) => 
   return from === to ? text : `bitcast<${wide(to)}>(${text})`;
 }
 
-/** `f32[32,784]`, or the several that share the buffer. */
-export function describe(binding: Binding): string {
-  return binding.tensors.map((tensor) => `${tensor.dtype}[${tensor.shape.join(",")}]`).join(" and ");
+/** `t0: f32[32,784]`, or the several that share the buffer. */
+export function describe(binding: Binding, names: Names): string {
+  return binding.tensors.map((tensor) => `${names.tensor(tensor)}: ${typeText(tensor)}`).join(" and ");
 }
 
 /** Whether the tensors' elements come in whole groups of four, so that the array can be declared as one of vec4s. */

@@ -2,17 +2,20 @@
 import { FaxError, invariant } from "../diagnostics/index.ts";
 import { type AdapterProfile, type BufferRef, type KernelCode, storageBytes } from "../executable.ts";
 import type { Kernel } from "../fuse/kernel.ts";
+import { printKernel } from "../fuse/print-kernels.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { LoopCounter } from "../lower/expr.ts";
+import { Names } from "../lower/print-expr.ts";
 import { type Assignment, type Binding, bindingsOf, describe } from "./bindings.ts";
 import { findContraction } from "./contraction.ts";
 import { Canonicalizer } from "./index-arithmetic.ts";
 import type { KernelBody, WriterContext } from "./kernel-body.ts";
 import { writeRegisterMatmul } from "./matmul-registers.ts";
+import { writeStationaryMatmul } from "./matmul-stationary.ts";
 import { writeWorkgroupMatmul } from "./matmul-workgroup.ts";
 import { writeRowKernel } from "./row-kernel.ts";
 import { writeSideBySide } from "./side-by-side.ts";
-import { chooseSchedule, describeSchedule, type Schedule } from "./schedule.ts";
+import { type Candidate, candidates, chooseSchedule, describeSchedule, type Schedule } from "./schedule.ts";
 import { MathLibrary } from "./wgsl-math.ts";
 
 export interface GeneratedKernel {
@@ -57,12 +60,16 @@ export function generateKernel(
   const counters = Math.max(0, ...[...context.usedCounters].map((counter) => loops.indexOf(counter) + 1));
   const text = [...body.declarations, body.main].join("\n");
   const usesF16 = bindings.some(({ element }) => element === "f16") || /\bf16\b/.test(text);
+  const names = new Names();
+  const printed = printKernel(kernel, names).filter((line) => !line.startsWith("  # "));
   const source = [
     `// ${kernel.name}: ${describeSchedule(schedule)}`,
     ...schedule.reasons.map((reason) => `// ${reason}`),
+    "//",
+    ...printed.map((line) => `// ${line}`),
     ...(usesF16 ? ["enable f16;"] : []),
     "",
-    ...bindings.map((binding, i) => declare(binding, i, context.vectorBindings.has(binding))),
+    ...bindings.map((binding, i) => declare(binding, i, context.vectorBindings.has(binding), names)),
     ...Array.from({ length: counters }, (_, i) => `@group(1) @binding(${i}) var<uniform> counter${i}: u32;`),
     "",
     ...[math.source(), ...body.declarations].filter((part) => part !== "").flatMap((part) => [part, ""]),
@@ -91,6 +98,15 @@ export function generateKernel(
   };
 }
 
+/** Every schedule that `generateKernel` may be given for a kernel that is not several beside each other. */
+export function candidateSchedules(
+  kernel: Kernel,
+  { assignment, profile }: Pick<GenerateOptions, "assignment" | "profile">,
+): Candidate[] {
+  const bindings = bindingsOf(kernel, assignment, profile);
+  return candidates(kernel, { canonical: new Canonicalizer(), profile, bindings });
+}
+
 function writeAlone(
   kernel: Kernel,
   schedule: Schedule,
@@ -103,16 +119,23 @@ function writeBody(kernel: Kernel, schedule: Schedule, context: WriterContext): 
   if (schedule.kind === "rows") return writeRowKernel(kernel, schedule, context);
   const contraction = findContraction(kernel);
   invariant(contraction, "a matmul schedule for a kernel that is none");
-  return schedule.kind === "matmul-registers"
-    ? writeRegisterMatmul(kernel, contraction, schedule, context)
-    : writeWorkgroupMatmul(kernel, contraction, schedule, context);
+  switch (schedule.kind) {
+    case "matmul-registers":
+      return writeRegisterMatmul(kernel, contraction, schedule, context);
+    case "matmul-stationary":
+      return writeStationaryMatmul(kernel, contraction, schedule, context);
+    case "matmul-workgroup":
+      return writeWorkgroupMatmul(kernel, contraction, schedule, context);
+    default:
+      return schedule satisfies never;
+  }
 }
 
 /** Sized: a bounds check against a constant costs less than one that asks the buffer, on software adapters by a division. */
-function declare(binding: Binding, index: number, vector: boolean): string {
+function declare(binding: Binding, index: number, vector: boolean, names: Names): string {
   const element = vector ? `vec4<${binding.element}>` : binding.element;
   const size = Math.max(1, ...binding.tensors.map(({ shape }) => sizeOf(shape))) / (vector ? 4 : 1);
-  return `@group(0) @binding(${index}) var<storage, ${binding.access}> ${binding.name}: array<${element}, ${size}>; // ${describe(binding)}`;
+  return `@group(0) @binding(${index}) var<storage, ${binding.access}> ${binding.name}: array<${element}, ${size}>; // ${describe(binding, names)}`;
 }
 
 function checkLimits(kernel: Kernel, bindings: readonly Binding[], profile: AdapterProfile): void {

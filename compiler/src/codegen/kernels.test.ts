@@ -561,8 +561,8 @@ describe("the text", () => {
         let position = group.x * 256u + local;
         if (position >= 12u) { return; }
         let row = i32(position);
-        let t0 = b0[(row % 2) * 6 + (row / 2)];
-        b1[row] = fax_exp(t0);
+        let v0 = b0[(row % 2) * 6 + (row / 2)];
+        b1[row] = fax_exp(v0);
       }
       "
     `);

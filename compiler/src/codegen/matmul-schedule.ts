@@ -4,7 +4,7 @@ import type { Kernel } from "../fuse/kernel.ts";
 import type { Axis, Expr } from "../lower/expr.ts";
 import type { Contraction } from "./contraction.ts";
 import { laneAccess } from "./lanes.ts";
-import { epilogueBytes, registerCost, stationaryCost, workgroupCost } from "./matmul-cost.ts";
+import { epilogueBytes, registerCost, stationaryCost, workgroupCost } from "./schedule-cost.ts";
 import type { Candidate, SchedulingContext } from "./schedule.ts";
 import { linearSpace, sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";

@@ -17,6 +17,7 @@ import { planEpilogue, writeEpilogue } from "./matmul-epilogue.ts";
 import { orderFactors, type StationarySchedule } from "./matmul-schedule.ts";
 import { axisOf, sizeOfAxes, unravel } from "./space.ts";
 import { ExprWriter } from "./wgsl-expr.ts";
+import { registerType } from "./wgsl-literal.ts";
 
 export function writeStationaryMatmul(
   kernel: Kernel,
@@ -28,7 +29,7 @@ export function writeStationaryMatmul(
   const { first, second, mAxes, nAxes } = orderFactors(contraction, schedule.swapped);
   const { rowsPerThread, columnTile, columnLanes, workgroupSize } = schedule;
   const constant = (value: number): Expr => canonical.intern(constExpr(value));
-  const [m, k] = [sizeOfAxes(mAxes), sizeOfAxes(contraction.inner)];
+  const m = sizeOfAxes(mAxes);
   const columns = sizeOfAxes(nAxes) / columnLanes;
   const tiles = [
     newAxis(sizeOfAxes(contraction.batch)),
@@ -40,7 +41,9 @@ export function writeStationaryMatmul(
   const [batch, rowBlock, columnBlock] = tiles.map((axis) => places.get(axis) ?? constant(0)) as [Expr, Expr, Expr];
   const batchParts = unravel(contraction.batch, batch, canonical);
   const [row, lane] = [newAxis(m), newAxis(4)];
-  const steps = Array.from({ length: k }, (_, i) => unravel(contraction.inner, constant(i), canonical));
+  const steps = Array.from({ length: sizeOfAxes(contraction.inner) }, (_, i) =>
+    unravel(contraction.inner, constant(i), canonical),
+  );
   const place = (factor: Expr, axes: readonly Axis[], position: Expr, inner: ReadonlyMap<Axis, Expr>): Expr =>
     canonical.rewriter(new Map([...batchParts, ...unravel(axes, position, canonical), ...inner]))(factor);
   const columnAt = (i: number): Expr =>
@@ -71,7 +74,7 @@ export function writeStationaryMatmul(
   writer.bindAxis(lane, "vec4<i32>(0, 1, 2, 3)", 4);
   const batchText = writer.emit(batch).text;
   const columnTexts = seconds.map((_, i) => writer.emitNamed(columnAt(i)).text);
-  const kept = seconds.map((column) => column.map((e) => writer.emitNamed(e).text));
+  const kept = seconds.map((column) => column.map((e) => writer.emitNamed(e)));
   writer.statement(`let start = ${writer.emit(rowBlock).text} * ${rowsPerThread};`);
   const end = m % rowsPerThread ? `min(start + ${rowsPerThread}, ${m})` : `start + ${rowsPerThread}`;
   writer.block(`for (var m = start; m < ${end}; m++) {`, () => {
@@ -79,9 +82,9 @@ export function writeStationaryMatmul(
     const left = firsts.map((e) => writer.emitNamed(e).text);
     kept.forEach((column, i) => {
       const sum = writer.fresh("sum");
-      writer.statement(`var ${sum} = ${left[0] ?? ""} * ${column[0] ?? ""};`);
-      for (let j = 1; j < k; j++) writer.statement(`${sum} += ${left[j] ?? ""} * ${column[j] ?? ""};`);
-      const call = `store_result(${batchText}, m, ${columnTexts[i] ?? ""}, ${sum});`;
+      writer.statement(`var ${sum} = ${registerType("f32", columnLanes)}(0.0);`);
+      column.forEach((value, j) => writer.statement(`${sum} += ${left[j] ?? ""} * ${value.text};`));
+      const call = `${context.prefix ?? ""}store_result(${batchText}, m, ${columnTexts[i] ?? ""}, ${sum});`;
       writer.statement(columns % columnTile ? `if (${columnTexts[i] ?? ""} < ${columns}) { ${call} }` : call);
     });
   });

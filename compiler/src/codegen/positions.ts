@@ -1,7 +1,7 @@
 /** Positions in memory as canonical expressions. */
 import { stridesOf } from "../ir/shape.ts";
 import { type Axis, constExpr, type Expr, type Tensor } from "../lower/expr.ts";
-import { operandsOf } from "./bindings.ts";
+import { childrenOf } from "../lower/expr-pool.ts";
 import type { Canonicalizer } from "./index-arithmetic.ts";
 
 /** The position of an element in its row-major tensor. */
@@ -37,5 +37,5 @@ export function quadIndex(canonical: Canonicalizer, flat: Expr, isLane: (axis: A
 
 export function dependsOn(e: Expr, isIt: (axis: Axis) => boolean): boolean {
   if (e.op === "axis") return isIt(e.axis);
-  return operandsOf(e).some((operand) => dependsOn(operand, isIt));
+  return childrenOf(e).some((operand) => dependsOn(operand, isIt));
 }

@@ -9,7 +9,8 @@ import type { Binding } from "./bindings.ts";
 import { type Canonicalizer } from "./index-arithmetic.ts";
 import { laneAccess } from "./lanes.ts";
 import { type Contraction, findContraction } from "./contraction.ts";
-import { chooseMatmul, type MatmulSchedule } from "./matmul-schedule.ts";
+import { matmulCandidates, type MatmulSchedule } from "./matmul-schedule.ts";
+import { rowCost } from "./schedule-cost.ts";
 import { linearSpace, sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
@@ -32,11 +33,32 @@ export interface SchedulingContext {
   readonly bindings: readonly Binding[];
 }
 
+/** A legal schedule, and what it is estimated to cost beside the others of its kernel. */
+export interface Candidate<S extends Schedule = Schedule> {
+  readonly schedule: S;
+  readonly cost: number;
+}
+
+/** Expects a kernel with at least one row. The one that `chooseSchedule` takes first, the others by their costs. */
+export function candidates(kernel: Kernel, context: SchedulingContext): Candidate[] {
+  const chosen = describeSchedule(chooseSchedule(kernel, context));
+  const rank = ({ schedule }: Candidate): number => (describeSchedule(schedule) === chosen ? 0 : 1);
+  const contraction = findContraction(kernel);
+  const products = contraction ? matmulCandidates(kernel, contraction, context) : [];
+  const rows = rowCandidates(kernel, context, contraction).map((schedule) => ({
+    schedule,
+    cost: rowCost(kernel, schedule, context.profile.class),
+  }));
+  return [...products, ...rows].sort((a, b) => rank(a) - rank(b) || a.cost - b.cost);
+}
+
 /** Expects a kernel with at least one row. */
 export function chooseSchedule(kernel: Kernel, context: SchedulingContext): Schedule {
   const contraction = findContraction(kernel);
-  const matmul = contraction && chooseMatmul(kernel, contraction, context);
-  return matmul ?? chooseRows(kernel, context, contraction);
+  const products = contraction ? matmulCandidates(kernel, contraction, context) : [];
+  let best: Candidate | null = null;
+  for (const candidate of products) if (best === null || candidate.cost < best.cost) best = candidate;
+  return best?.schedule ?? chooseRows(kernel, context, contraction);
 }
 
 type Stage = ReduceStage | StoreStage;
@@ -72,6 +94,33 @@ export function chooseRows(
     stageLanes,
     reasons,
   };
+}
+
+function rowCandidates(kernel: Kernel, context: SchedulingContext, contraction: Contraction | null): RowSchedule[] {
+  const chosen = chooseRows(kernel, context, contraction);
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = context.profile.limits;
+  const most = Math.min(maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
+  const narrow = kernel.stages.map((): Lanes => 1);
+  const alongRows = rowsRunInLanes(kernel, context);
+  const reduces = kernel.stages.some((stage) => stage.kind === "reduce");
+  const inLanes = kernel.stages.map((stage): Lanes => (stageRunsInLanes(kernel, stage, context) ? 4 : 1));
+  const others = [16, 64, 256]
+    .filter((size) => size <= most)
+    .flatMap((workgroupSize): RowSchedule[] => {
+      const base = { kind: "rows", workgroupSize, threadsPerRow: 1, rowLanes: 1, reasons: [] } as const;
+      const plain: RowSchedule = { ...base, stageLanes: narrow };
+      const wide = [plain, ...(inLanes.includes(4) ? [{ ...plain, stageLanes: inLanes }] : [])];
+      const shared = reduces ? wide.map((schedule) => ({ ...schedule, threadsPerRow: workgroupSize })) : [];
+      return [...wide, ...shared, ...(alongRows ? [{ ...plain, rowLanes: 4 as const }] : [])];
+    });
+  const known = new Set([describeSchedule(chosen)]);
+  return [
+    chosen,
+    ...others.filter((schedule) => {
+      const text = describeSchedule(schedule);
+      return !known.has(text) && known.add(text);
+    }),
+  ];
 }
 
 interface Extent {
@@ -147,6 +196,10 @@ export function describeSchedule(schedule: Schedule): string {
   if (schedule.kind === "matmul-registers") {
     const { rowTile, columnTile, columnLanes, workgroupSize } = schedule;
     return `matmul in registers, ${rowTile} × ${columnTile * columnLanes} a thread, workgroups of ${workgroupSize}`;
+  }
+  if (schedule.kind === "matmul-stationary") {
+    const { rowsPerThread, columnTile, columnLanes, workgroupSize } = schedule;
+    return `matmul, one factor in registers, ${rowsPerThread} × ${columnTile * columnLanes} a thread, workgroups of ${workgroupSize}`;
   }
   const { tileM, tileN, tileK, threadM, threadN } = schedule;
   return `matmul in workgroup memory, ${tileM} × ${tileN} × ${tileK} a workgroup, ${threadM} × ${threadN} a thread`;

@@ -15,16 +15,7 @@ export function writeSideBySide(
   writePart: WritePart,
 ): { readonly body: KernelBody; readonly schedule: Schedule } {
   const parts = partsOf(kernel);
-  const schedules = schedulesOf(parts, context);
-  const write = (): KernelBody[] =>
-    parts.map((part, i) => {
-      const schedule = schedules[i];
-      invariant(schedule, "a schedule for each part");
-      return writePart(part, schedule, { ...context, prefix: `part${i}_` });
-    });
-  // The first time finds out which bindings any part wants as arrays of vec4.
-  write();
-  const bodies = write();
+  const { schedules, bodies } = writeAll(parts, context, writePart);
   const counts = bodies.map(({ workgroups: [x, y, z] }) => x * y * z);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const workgroups = gridOf(total, context.profile);
@@ -52,30 +43,53 @@ export function writeSideBySide(
   };
 }
 
-/** A module has one workgroup size: that of matrix products of one kind, else the largest that a part asks for. */
-function schedulesOf(parts: readonly Kernel[], context: WriterContext): Schedule[] {
+interface Written {
+  readonly schedules: readonly Schedule[];
+  readonly bodies: readonly KernelBody[];
+}
+
+/** With the schedules that the parts would have alone, if these go together in a module; else by rows. */
+function writeAll(parts: readonly Kernel[], context: WriterContext, writePart: WritePart): Written {
   const chosen = parts.map((part) => chooseSchedule(part, context));
-  const kinds = new Set(chosen.map(kindOf));
-  if (kinds.size === 1 && !kinds.has("rows")) return chosen;
+  if (chosen.every(({ kind }) => kind !== "rows")) {
+    const bodies = writeTwice(parts, chosen, context, writePart);
+    if (goTogether(bodies)) return { schedules: chosen, bodies };
+  }
   const rows = parts.map((part) => chooseRows(part, context));
   const workgroupSize = Math.max(...rows.map((schedule) => schedule.workgroupSize));
-  return rows.map((schedule) => ({
+  const schedules = rows.map((schedule) => ({
     ...schedule,
     workgroupSize,
     threadsPerRow: schedule.threadsPerRow > 1 ? workgroupSize : 1,
   }));
+  return { schedules, bodies: writeTwice(parts, schedules, context, writePart) };
 }
 
-/** Equal for schedules of one workgroup size and of the same workgroup memory. */
-function kindOf(schedule: Schedule): string {
-  switch (schedule.kind) {
-    case "rows":
-      return "rows";
-    case "matmul-registers":
-      return `registers ${schedule.workgroupSize}`;
-    case "matmul-workgroup":
-      return `tiles ${schedule.tileM} ${schedule.tileN} ${schedule.tileK} ${schedule.threadM} ${schedule.threadN}`;
-    default:
-      return schedule satisfies never;
+/** The first time finds out which bindings any part wants as arrays of vec4. */
+function writeTwice(
+  parts: readonly Kernel[],
+  schedules: readonly Schedule[],
+  context: WriterContext,
+  writePart: WritePart,
+): KernelBody[] {
+  const write = (): KernelBody[] =>
+    parts.map((part, i) => {
+      const schedule = schedules[i];
+      invariant(schedule, "a schedule for each part");
+      return writePart(part, schedule, { ...context, prefix: `part${i}_` });
+    });
+  write();
+  return write();
+}
+
+/** A module has one workgroup size, and one variable of a name. */
+function goTogether(bodies: readonly KernelBody[]): boolean {
+  const declared = new Map<string, string>();
+  for (const text of bodies.flatMap((body) => body.declarations)) {
+    const name = /var<workgroup> (\w+)/.exec(text)?.[1];
+    if (name === undefined) continue;
+    if ((declared.get(name) ?? text) !== text) return false;
+    declared.set(name, text);
   }
+  return bodies.every(({ workgroupSize }) => workgroupSize === bodies[0]?.workgroupSize);
 }

@@ -7,7 +7,8 @@ import { invariant } from "../diagnostics/index.ts";
 import type { AdapterProfile } from "../executable.ts";
 import type { DType } from "../ir/dtype.ts";
 import { type Axis, type Expr, type LoopCounter, type Tensor } from "../lower/expr.ts";
-import { type Binding, fromStorage, operandsOf, toStorage } from "./bindings.ts";
+import { childrenOf } from "../lower/expr-pool.ts";
+import { type Binding, fromStorage, toStorage } from "./bindings.ts";
 import type { Canonicalizer } from "./index-arithmetic.ts";
 import { flatPosition, quadIndex } from "./positions.ts";
 import { literal, registerType } from "./wgsl-literal.ts";
@@ -81,7 +82,7 @@ export class ExprWriter {
   private partsOf(e: Expr): readonly Expr[] {
     const { canonical } = this.context;
     const form = e.op === "binary" && e.dtype === "i32" ? canonical.linearOf(e) : null;
-    if (!form || form.terms.has(e)) return operandsOf(e);
+    if (!form || form.terms.has(e)) return childrenOf(e);
     return form.constant === 0 ? [...form.terms.keys()] : [canonical.fromLinear({ terms: form.terms, constant: 0 })];
   }
 
@@ -89,7 +90,7 @@ export class ExprWriter {
     this.current.add(line);
   }
 
-  fresh(prefix = "t"): string {
+  fresh(prefix = "v"): string {
     return `${prefix}${this.nextName++}`;
   }
 
@@ -126,7 +127,7 @@ export class ExprWriter {
       invariant(bound, `${e.op} is used outside of its loop`);
       home = bound.scope;
     }
-    for (const operand of operandsOf(e)) {
+    for (const operand of childrenOf(e)) {
       const other = this.homeOf(operand);
       if (other.depth > home.depth) home = other;
     }
@@ -137,7 +138,7 @@ export class ExprWriter {
   private holdsLoad(e: Expr): boolean {
     let holds = this.loads.get(e);
     if (holds === undefined) {
-      holds = e.op === "load" || operandsOf(e).some((operand) => this.holdsLoad(operand));
+      holds = e.op === "load" || childrenOf(e).some((operand) => this.holdsLoad(operand));
       this.loads.set(e, holds);
     }
     return holds;
@@ -344,7 +345,7 @@ export class ExprWriter {
     if (known) return known.lanes === 4;
     let depends = seen.get(e);
     if (depends === undefined) {
-      depends = operandsOf(e).some((operand) => this.dependsOnLane(operand, seen));
+      depends = childrenOf(e).some((operand) => this.dependsOnLane(operand, seen));
       seen.set(e, depends);
     }
     return depends;
@@ -355,7 +356,7 @@ export class ExprWriter {
     if (!this.holdsLoad(e) || this.known(e)) return false;
     let loads = seen.get(e);
     if (loads === undefined) {
-      loads = e.op === "load" || operandsOf(e).some((operand) => this.loadsAnew(operand, seen));
+      loads = e.op === "load" || childrenOf(e).some((operand) => this.loadsAnew(operand, seen));
       seen.set(e, loads);
     }
     return loads;

@@ -10,3 +10,4 @@ export {
   type RenderOptions,
 } from "./render.ts";
 export { ansiStyle, plainStyle, type Role, type Style, wantsColor } from "./style.ts";
+export { beginPhase, endPhase, type HostPhase, observePhases } from "./report.ts";

@@ -8,6 +8,29 @@ export interface Reporter {
   stage<T>(name: string, text: TextSwitch, run: () => T, print: (result: T) => string): T;
 }
 
+/** Something that the host was busy with, on the clock of `performance.now()`, in ms. */
+export interface HostPhase {
+  readonly name: string;
+  readonly start: number;
+  readonly duration: number;
+}
+
+let observer: ((phase: HostPhase) => void) | null = null;
+
+/** Tells `next` of every phase from now on; null ends it. */
+export function observePhases(next: ((phase: HostPhase) => void) | null): void {
+  observer = next;
+}
+
+/** When a phase begins, for `endPhase`; nothing is measured while nobody observes. */
+export function beginPhase(): number {
+  return observer === null ? 0 : performance.now();
+}
+
+export function endPhase(name: string, start: number): void {
+  if (observer !== null && start > 0) observer({ name, start, duration: performance.now() - start });
+}
+
 interface FileSystem {
   mkdirSync(path: string, options: { recursive: true }): void;
   writeFileSync(path: string, text: string): void;
@@ -24,6 +47,7 @@ export function reporter(): Reporter {
       const started = performance.now();
       const result = run();
       const ms = performance.now() - started;
+      observer?.({ name, start: started, duration: ms });
       show(name, text, switches, ms, () => print(result));
       return result;
     },

@@ -3,10 +3,12 @@
  * one dispatch. Kernels at one depth
  * of the dependencies (the longest way from what is given) are independent, and stay so however they are bundled.
  */
+import { sizeOf } from "../ir/shape.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { axesIn, loadsOf } from "../lower/expr-pool.ts";
 import { costOf, dispatchCost, extentOf, fewestBusyRows } from "./cost.ts";
-import { Group, type Scheduled, ScheduledLoop } from "./group.ts";
+import type { Carry } from "./definition.ts";
+import { type Group, type Scheduled, ScheduledLoop } from "./group.ts";
 
 /** Beyond this much work of each, a dispatch of its own does not matter. */
 const smallWork = 20 * dispatchCost;
@@ -17,7 +19,12 @@ export interface BundleOptions {
   readonly maxBindings: number;
   /** What a group's kernel binds. */
   readonly bound: (group: Group) => Iterable<Tensor["id"]>;
+  /** Of the loop around. */
+  readonly carries: readonly Carry[];
 }
+
+/** A carry of fewer elements may as well alternate between two buffers. */
+const largeCarry = 2 ** 18;
 
 /** One dispatch. */
 export class Bundle implements Scheduled {
@@ -34,12 +41,16 @@ export class Bundle implements Scheduled {
 /** Expects dependencies before what depends on them. */
 export function bundle(
   ordered: readonly (Group | ScheduledLoop)[],
-  { maxBindings, bound }: BundleOptions,
+  { maxBindings, bound, carries }: BundleOptions,
 ): (Bundle | ScheduledLoop)[] {
   const depths = new Map<Scheduled, number>();
   const holders = new Map<Scheduled, Bundle | ScheduledLoop>();
   const open = new Map<string, { readonly bundle: Bundle; readonly bindings: Set<number> }[]>();
   const bundles: (Bundle | ScheduledLoop)[] = [];
+  const large = carries.filter(({ init }) => sizeOf(init.shape) >= largeCarry);
+  /** A carry is computed in place where nothing beside its kernel reads it. */
+  const hinders = (a: Group, b: Group): boolean =>
+    large.some(({ input, result }) => a.byTensor.has(result.id) && b.loaded().has(input.id));
   for (const item of ordered) {
     const depth = Math.max(0, ...[...item.dependencies].map((dependency) => 1 + (depths.get(dependency) ?? 0)));
     depths.set(item, depth);
@@ -53,7 +64,9 @@ export function bundle(
     const others = (kind === null ? undefined : open.get(`${depth} ${kind}`)) ?? [];
     const host = others.find(
       (other) =>
-        other.bundle.groups.length < mostParts && new Set([...other.bindings, ...bindings]).size <= maxBindings,
+        other.bundle.groups.length < mostParts &&
+        new Set([...other.bindings, ...bindings]).size <= maxBindings &&
+        !other.bundle.groups.some((group) => hinders(group, item) || hinders(item, group)),
     );
     if (host) {
       host.bundle.groups.push(item);

@@ -115,7 +115,7 @@ it(`${count} random graphs from seed ${firstSeed}`, () => {
     }
     const outputs = [values.at(-1) as Lowered, ...Array.from({ length: random.below(3) }, () => random.pick(values))];
     const graph = ops.builder.finish(outputs);
-    const maxBindings = 4 + random.below(6);
+    const maxBindings = 4 + random.below(random.below(2) === 0 ? 6 : 13);
     const program = fuse(graph, { maxBindings });
     const plan = planMemory(program, baselineProfile);
     const inputs = inputsFor(

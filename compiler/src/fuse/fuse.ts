@@ -37,7 +37,13 @@ export function fuse(graph: Graph, { maxBindings }: FuseOptions): FusedProgram {
     const forced = new Set([...wanted, ...initsOf(level)]);
     const { scheduled, isStored } = groupUnits(
       level,
-      { maxBindings, forced, stackedStores: (tensor) => stacked.get(tensor)?.length ?? 0, reasons },
+      {
+        maxBindings,
+        forced,
+        stackedStores: (tensor) => stacked.get(tensor)?.length ?? 0,
+        reasons,
+        carries: loop?.carries ?? [],
+      },
       pool,
     );
     return scheduled.map((item): FusedStep => {

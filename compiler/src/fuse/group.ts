@@ -44,11 +44,15 @@ export class Group implements Scheduled {
 
   /** What its members load. */
   #loads = new Set<Load>();
+  #loaded = new Map<number, Tensor>();
 
   add(member: Member): void {
     this.members.push(member);
     this.byTensor.set(member.def.tensor.id, member);
-    for (const load of loadsOf([member.body])) this.#loads.add(load);
+    for (const load of loadsOf([member.body])) {
+      this.#loads.add(load);
+      this.#loaded.set(load.tensor.id, load.tensor);
+    }
   }
 
   get loads(): ReadonlySet<Load> {
@@ -64,6 +68,7 @@ export class Group implements Scheduled {
   absorb(scalars: Group, pool: ExprPool): void {
     const own = this.members.splice(0);
     this.#loads = new Set();
+    this.#loaded = new Map();
     for (const member of scalars.members) this.add({ ...member, once: true });
     const load = (tensor: Tensor): Expr | undefined => scalars.byTensor.get(tensor.id)?.value;
     for (const member of own) {
@@ -90,10 +95,8 @@ export class Group implements Scheduled {
   }
 
   /** Tensors that the kernel reads from memory. */
-  loaded(): Map<number, Tensor> {
-    const tensors = new Map<number, Tensor>();
-    for (const load of this.#loads) tensors.set(load.tensor.id, load.tensor);
-    return tensors;
+  loaded(): ReadonlyMap<number, Tensor> {
+    return this.#loaded;
   }
 }
 

@@ -8,7 +8,7 @@ import { formatAval, avalOf } from "../ir/aval.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
 import { isContraction, maxSerialInner, minParallelRows } from "./cost.ts";
-import { type Def, definedBy, definitionsIn, type LoopUnit, type Unit } from "./definition.ts";
+import { type Carry, type Def, definedBy, definitionsIn, type LoopUnit, type Unit } from "./definition.ts";
 import { dependsOn, Group, inOrder, type Member, type Scheduled, ScheduledLoop } from "./group.ts";
 import { alignAlone, alignToProducer, alignToSibling, innerExtent, isContiguousInRow } from "./legality.ts";
 
@@ -22,6 +22,8 @@ export interface GroupingOptions {
   /** How many stacked outputs an element is stored to. */
   readonly stackedStores: (tensor: number) => number;
   readonly reasons: ReadonlyMap<number, readonly string[]>;
+  /** Of the loop that the level is the body of. */
+  readonly carries: readonly Carry[];
 }
 
 export interface Grouped {
@@ -40,7 +42,9 @@ export function groupUnits(units: readonly Unit[], options: GroupingOptions, poo
   grouping.absorbScalars();
   const bound = (group: Group): number[] => grouping.boundBy(group);
   return {
-    scheduled: inOrder(bundle(inOrder(grouping.scheduled), { maxBindings: options.maxBindings, bound })),
+    scheduled: inOrder(
+      bundle(inOrder(grouping.scheduled), { maxBindings: options.maxBindings, carries: options.carries, bound }),
+    ),
     isStored: (tensor, group) => grouping.isStored(tensor.id, new Set(group.byTensor.keys())),
   };
 }
@@ -175,6 +179,8 @@ class Grouping {
   #trySibling(group: Group, def: Def, dependencies: ReadonlySet<Scheduled | undefined>): Member | null {
     if (isContraction(def) || group.contraction) return null;
     if (def.kind === "map" && (group.reduces || group.hasInner)) return null;
+    const loaded = loadsOf([def.body]);
+    if (loaded.length > 0 && !loaded.some(({ tensor }) => group.loaded().has(tensor.id))) return null;
     const member = alignToSibling(group, def, this.#pool);
     if (!member) return null;
     if (def.kind === "reduce") {

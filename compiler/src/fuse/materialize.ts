@@ -102,9 +102,10 @@ class Decider {
     let cost = costOf([def.body]);
     for (const load of loadsOf([def.body])) {
       const producer = this.#defs.get(load.tensor.id);
-      const same = sizeOf(load.tensor.shape) === sizeOf(def.tensor.shape) && isWhole(load.index, def);
-      if (same && (producer?.kind === "reduce" || this.#anchored.has(load.tensor.id)))
+      const follows = producer?.kind === "reduce" || this.#anchored.has(load.tensor.id);
+      if (follows && sizeOf(load.tensor.shape) === sizeOf(def.tensor.shape) && isWhole(load.index, def)) {
         this.#anchored.add(def.tensor.id);
+      }
       if (producer?.kind === "map" && !this.#forced.has(load.tensor.id)) {
         cost += (this.#chainCost.get(load.tensor.id) ?? 0) - loadCost;
       }

@@ -1,20 +1,31 @@
 /** Fused kernels as text, each with its rows, stages, stores and reasons, for `inspect --stage fused`. */
+import type { AdapterProfile } from "../executable.ts";
 import { axesText, Names, printExpr, typeText } from "../lower/print-expr.ts";
+import { explainProgram, type KernelNotes } from "./explain.ts";
 import { type FusedProgram, type FusedStep, type Kernel, partsOf } from "./kernel.ts";
 
-export function printKernels(program: FusedProgram): string {
+export interface PrintKernelsOptions {
+  /** With what each kernel costs on this adapter, whom it stores for, and what stands in the way of fewer kernels. */
+  readonly explain?: AdapterProfile | undefined;
+}
+
+export function printKernels(program: FusedProgram, { explain }: PrintKernelsOptions = {}): string {
   const names = new Names();
+  const explanation = explain && explainProgram(program, explain);
   const inputs = program.inputs.map((tensor) => `${names.tensor(tensor)}: ${typeText(tensor)}`).join(", ");
-  const lines = [`fused(${inputs}) {`, ...printSteps(program.steps, names, "  ")];
+  const lines = [`fused(${inputs}) {`, ...printSteps(program.steps, names, "  ", explanation?.ofKernel ?? (() => []))];
   lines.push(`  return ${program.outputs.map((tensor) => names.tensor(tensor)).join(", ")}`, "}");
+  if (explanation) lines.push(...explanation.total);
   return `${lines.join("\n")}\n`;
 }
 
-function printSteps(steps: readonly FusedStep[], names: Names, indent: string): string[] {
+function printSteps(steps: readonly FusedStep[], names: Names, indent: string, notes: KernelNotes): string[] {
   return steps.flatMap((step): string[] => {
     switch (step.kind) {
       case "kernel":
-        return printKernel(step.kernel, names).map((line) => `${indent}${line}`);
+        return [...printKernel(step.kernel, names).slice(0, -1), ...notes(step.kernel, names), "}"].map(
+          (line) => `${indent}${line}`,
+        );
       case "copy":
         return [`${indent}copy ${names.tensor(step.to)}: ${typeText(step.to)} = ${names.tensor(step.from)}`];
       case "loop": {
@@ -23,7 +34,7 @@ function printSteps(steps: readonly FusedStep[], names: Names, indent: string): 
         const finals = step.carries.map(({ final }) => names.tensor(final)).join(", ");
         return [
           `${indent}loop ${names.counter(step.counter)} < ${step.counter.length} (${carries.join(", ")}) {`,
-          ...printSteps(step.body, names, `${indent}  `),
+          ...printSteps(step.body, names, `${indent}  `, notes),
           `${indent}  next ${results}`,
           `${indent}} -> ${finals}`,
         ];

@@ -23,7 +23,7 @@ export class ExprPool {
 
   /** The pool's own object for a structurally equal expression, with its index arithmetic simplified. */
   intern(expr: Expr): Expr {
-    return this.rewrite(expr, {});
+    return this.#ids.has(expr) ? expr : this.rewrite(expr, {});
   }
 
   /** Identifies an expression of the pool. */
@@ -64,14 +64,25 @@ export class ExprPool {
         const index = expr.index.map((at, d) => (expr.tensor.shape[d] === 1 ? this.#make(constExpr(0)) : visit(at)));
         // An empty tensor is never really read: the load stands in a branch that is not taken.
         if (sizeOf(expr.tensor.shape) === 0) return this.#make(constExpr(0, expr.dtype));
-        return rules.load?.(expr.tensor, index) ?? this.#make({ ...expr, index });
+        const replaced = rules.load?.(expr.tensor, index);
+        if (replaced !== undefined) return replaced;
+        if (index.every((at, d) => at === expr.index[d])) return this.#make(expr);
+        return this.#make({ op: "load", dtype: expr.dtype, tensor: expr.tensor, index });
       }
-      case "unary":
+      case "unary": {
+        const x = visit(expr.x);
+        return this.#make(x === expr.x ? expr : { op: "unary", dtype: expr.dtype, fn: expr.fn, x });
+      }
       case "cast":
-      case "bitcast":
-        return this.#make({ ...expr, x: visit(expr.x) });
-      case "binary":
-        return this.#make({ ...expr, x: visit(expr.x), y: visit(expr.y) });
+      case "bitcast": {
+        const x = visit(expr.x);
+        return this.#make(x === expr.x ? expr : { op: expr.op, dtype: expr.dtype, x });
+      }
+      case "binary": {
+        const [x, y] = [visit(expr.x), visit(expr.y)];
+        if (x === expr.x && y === expr.y) return this.#make(expr);
+        return this.#make({ op: "binary", dtype: expr.dtype, fn: expr.fn, x, y });
+      }
       case "select": {
         const condition = visit(expr.condition);
         if (condition.op === "const") return visit(condition.value ? expr.onTrue : expr.onFalse);

@@ -6,7 +6,7 @@
 import type { DType } from "../ir/dtype.ts";
 import type { Shape } from "../ir/shape.ts";
 import type { Value } from "../trace/ndarray.ts";
-import type { ScanParams } from "./scan.ts";
+import type { ScanParams } from "./scan-params.ts";
 
 export type Operand = Value | number;
 

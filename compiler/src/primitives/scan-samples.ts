@@ -2,7 +2,7 @@
 import type { Jaxpr } from "../ir/jaxpr.ts";
 import { parseJaxpr } from "../ir/parse.ts";
 import type { Sample, SampleInput } from "./primitive.ts";
-import type { ScanParams } from "./scan.ts";
+import type { ScanParams } from "./scan-params.ts";
 
 const f32 = (...shape: number[]): SampleInput => ({ dtype: "f32", shape, from: -1, to: 1 });
 

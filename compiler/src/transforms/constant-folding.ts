@@ -41,7 +41,18 @@ export function foldElement(eqn: Eqn, constants: readonly Literal[]): Literal {
   const [output] = eqn.outputs;
   if (output === undefined || primitive.kind !== "elementwise") throw new TypeError(`${eqn.primitive} is not foldable`);
   const [result] = primitive.impl(constants.map(scalar), eqn.params);
-  return literal(result?.data[0] ?? Number.NaN, { ...output.aval, shape: [] });
+  const value = result?.data[0] ?? Number.NaN;
+  return literal(output.aval.dtype === "f32" ? shortest(value) : value, { ...output.aval, shape: [] });
+}
+
+/** The shortest decimal that is this f32: what a reader would have written. */
+function shortest(value: number): number {
+  if (!Number.isFinite(value) || Object.is(value, -0)) return value;
+  for (let digits = 1; digits < 9; digits++) {
+    const rounded = Number(value.toPrecision(digits));
+    if (Math.fround(rounded) === value) return rounded;
+  }
+  return value;
 }
 
 function scalar({ value, aval }: Literal): HostArray {

@@ -4,7 +4,7 @@
  */
 import { type Atom, type Eqn, freshVar, type Jaxpr, type Var } from "../ir/jaxpr.ts";
 import { primitiveOf } from "../primitives/define.ts";
-import type { ScanParams } from "../primitives/scan.ts";
+import type { ScanParams } from "../primitives/scan-params.ts";
 import { mapSubJaxprs } from "./dce.ts";
 
 export function hoist(jaxpr: Jaxpr): Jaxpr {

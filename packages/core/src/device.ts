@@ -99,7 +99,8 @@ export class KnownArray extends NDArray<string> {
   /** Data that no device has needed yet. */
   #host: HostArray | null;
   #handle: Handle | null;
-  #disposed = false;
+  /** Why it has no value any more. */
+  #gone: "disposed" | "donated" | null = null;
 
   constructor(aval: Aval, value: HostArray | Handle) {
     super();
@@ -111,7 +112,7 @@ export class KnownArray extends NDArray<string> {
 
   /** The value on the device, sent there if need be. */
   handle(): Handle {
-    if (this.#disposed) throw disposedError(this.aval);
+    if (this.#gone !== null) throw goneError(this.aval, this.#gone);
     if (this.#handle === null) {
       if (this.#host === null) throw new InternalError("an array without a value");
       this.#handle = start().upload(this.#host);
@@ -122,14 +123,24 @@ export class KnownArray extends NDArray<string> {
   }
 
   override async data(): Promise<HostData> {
-    if (this.#disposed) throw disposedError(this.aval);
+    if (this.#gone !== null) throw goneError(this.aval, this.#gone);
     if (this.#host !== null) return this.#host.data.slice();
     return start().read(this.handle(), this.aval.dtype, this.size);
   }
 
   override dispose(): void {
-    if (this.#handle !== null && !this.#disposed) start().release(this.#handle);
-    this.#disposed = true;
+    this.#end("disposed");
+  }
+
+  /** The program that was just called has taken the value's memory. */
+  donate(): void {
+    this.#end("donated");
+  }
+
+  #end(how: "disposed" | "donated"): void {
+    if (this.#gone !== null) return;
+    if (this.#handle !== null) start().release(this.#handle);
+    this.#gone = how;
     this.#host = null;
     this.#handle = null;
   }
@@ -139,12 +150,19 @@ export class KnownArray extends NDArray<string> {
   }
 }
 
-function disposedError(aval: Aval): FaxError {
+function goneError(aval: Aval, how: "disposed" | "donated"): FaxError {
+  const type = `${aval.dtype}[${aval.shape.join(",")}]`;
   return new FaxError({
     code: "FAX1005",
-    message: `an array of type ${aval.dtype}[${aval.shape.join(",")}] is used after it was disposed`,
+    message:
+      how === "disposed"
+        ? `an array of type ${type} is used after it was disposed`
+        : `an array of type ${type} is used after it was donated to a jitted function`,
     source: userLocation(),
-    help: "dispose of an array only when nothing reads it any more; without dispose it is freed by itself",
+    help:
+      how === "disposed"
+        ? "dispose of an array only when nothing reads it any more; without dispose it is freed by itself"
+        : "use the function's result instead, or leave the argument out of donateArgnums",
   });
 }
 
@@ -164,6 +182,10 @@ export function runProgram(program: CompiledProgram, inputs: readonly Value[]): 
   }
   const avals = outputAvals(program);
   const results = start().execute(program, avals.length, handles);
+  for (const position of program.donated) {
+    const input = inputs[position];
+    if (input instanceof KnownArray) input.donate();
+  }
   return avals.map((aval, i) => new KnownArray(aval, results[i] as Handle));
 }
 

@@ -5,7 +5,10 @@ import "./array-methods.ts";
 registerLibrary(import.meta.url);
 
 export { type DType, FaxError, NDArray, registerLibrary, type Shape, userLocation } from "@fax/compiler";
-export * from "./derivatives.ts";
+export type { Argnums, GradOptions } from "./differentiation.ts";
+export { grad, valueAndGrad } from "./grad.ts";
+export { hessian, jacfwd, jacrev } from "./jacobian.ts";
+export { jvp, linearize, vjp, vjpWithAux } from "./linear-maps.ts";
 export { device, type DeviceInfo, onDeviceOpen, setDevice } from "./device.ts";
 export {
   federatedBroadcast,
@@ -27,7 +30,8 @@ export {
   type Setup,
   type StartOptions,
 } from "./experiment.ts";
-export { jit } from "./jit.ts";
+export { jit, type Jitted, type JitOptions } from "./jit.ts";
+export { Compiled, type CostAnalysis, Lowered } from "./lowered.ts";
 export * as lax from "./lax.ts";
 export { makeJaxpr, TracedFunction } from "./make-jaxpr.ts";
 export * as np from "./np/index.ts";

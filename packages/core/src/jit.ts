@@ -1,17 +1,22 @@
 import {
   type Aval,
+  CompiledProgram,
+  FaxError,
   type Leaf,
+  leafCount,
+  optimize,
   sameAval,
   sameTreeDef,
   type Tree,
   type TreeDef,
   unflatten,
+  userLocation,
   type Value,
-  type CompiledProgram,
 } from "@fax/compiler";
 import { runProgram } from "./device.ts";
+import { Lowered } from "./lowered.ts";
 import { compiledProgram, runTraceable, traceFunction } from "./run.ts";
-import { isTracing, type Traceable, traceable, traceableOf } from "./traceable.ts";
+import { type BoundArguments, isTracing, type Traceable, traceable, traceableOf } from "./traceable.ts";
 
 export type AnyFunction = (...args: never[]) => unknown;
 
@@ -26,43 +31,85 @@ interface Compiled {
 /** Signatures kept per function; the oldest goes first. */
 const signatureLimit = 256;
 
+export interface JitOptions {
+  /**
+   * Arguments whose arrays a call takes over: their memory may hold the results, and they cannot be used afterwards
+   * (FAX1005). Inside a trace, and for numbers, it says nothing.
+   */
+  readonly donateArgnums?: number | readonly number[];
+}
+
+/** What `jit` adds to a function. */
+export interface Jitted<F extends AnyFunction> {
+  /** The function as it is compiled for arguments of these types; nothing runs. */
+  lower(...args: Parameters<F>): Lowered;
+}
+
 /**
- * Compiles `fn` on first use for each structure and type of its arguments; later calls run one program, in one submit.
+ * Compiles `fn` on first use for each structure and type of its arguments; later calls run one program, in at most one
+ * submit.
  *
  * `fn` runs only while it is traced: what it reads from variables outside is fixed then, and side effects happen once.
  * Arrays, and trees of them, are arguments; so are numbers, whose values are sent at each call and compile nothing anew.
  *
  * @example
- * const step = jit((w, g) => np.subtract(w, np.multiply(0.1, g)));
+ * const step = jit((w, g) => np.subtract(w, np.multiply(0.1, g)), { donateArgnums: 0 });
  */
-export function jit<F extends AnyFunction>(fn: F): F {
+export function jit<F extends AnyFunction>(fn: F, { donateArgnums = [] }: JitOptions = {}): F & Jitted<F> {
   const inner = traceableOf(fn);
+  const donateArgs = typeof donateArgnums === "number" ? [donateArgnums] : donateArgnums;
   const compiled: Compiled[] = [];
+  const compile = (bound: BoundArguments): Compiled => {
+    const { avals, treedef } = bound;
+    const known = compiled.find((entry) => sameAvals(entry.avals, avals) && sameTreeDef(entry.treedef, treedef));
+    if (known !== undefined) return known;
+    const { jaxpr, consts, outTree } = traceFunction(
+      (inside) => inner.apply(inside),
+      avals,
+      treedef,
+      `result of ${inner.name}`,
+    );
+    const donated = donatedLeaves(inner.name, treedef, donateArgs).map((leaf) => consts.length + leaf);
+    const program = donated.length === 0 ? compiledProgram(jaxpr) : new CompiledProgram(optimize(jaxpr), donated);
+    const entry = { treedef, avals, consts, outTree, program };
+    compiled.unshift(entry);
+    compiled.length = Math.min(compiled.length, signatureLimit);
+    return entry;
+  };
   const call = (...args: unknown[]): unknown => {
     if (isTracing()) return inner.applyOutside(args as Tree[]);
     const bound = inner.bindArguments(args);
-    let entry = compiled.find(
-      (candidate) =>
-        candidate.avals.length === bound.avals.length &&
-        candidate.avals.every((aval, i) => sameAval(aval, bound.avals[i] as Aval)) &&
-        sameTreeDef(candidate.treedef, bound.treedef),
-    );
-    if (entry === undefined) {
-      const { avals, treedef } = bound;
-      const traced = traceFunction((inside) => inner.apply(inside), avals, treedef, `result of ${inner.name}`);
-      entry = {
-        treedef,
-        avals,
-        consts: traced.consts,
-        outTree: traced.outTree,
-        program: compiledProgram(traced.jaxpr),
-      };
-      compiled.unshift(entry);
-      compiled.length = Math.min(compiled.length, signatureLimit);
-    }
-    return unflatten<Leaf>(entry.outTree, runProgram(entry.program, [...entry.consts, ...bound.leaves]));
+    const { consts, outTree, program } = compile(bound);
+    const results = runProgram(program, consts.length === 0 ? bound.leaves : [...consts, ...bound.leaves]);
+    return outTree.kind === "leaf" ? results[0] : unflatten<Leaf>(outTree, results);
   };
-  return makeTraceable(inner, call) as F;
+  const lower = (...args: Parameters<F>): Lowered => new Lowered(compile(inner.bindArguments(args)).program);
+  return Object.assign(makeTraceable(inner, call), { lower }) as unknown as F & Jitted<F>;
+}
+
+function sameAvals(a: readonly Aval[], b: readonly Aval[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!sameAval(a[i] as Aval, b[i] as Aval)) return false;
+  return true;
+}
+
+/** The positions of the arguments' leaves among all leaves. FAX1003 for an argument that there is not. */
+function donatedLeaves(name: string, treedef: TreeDef, donateArgs: readonly number[]): number[] {
+  if (donateArgs.length === 0) return [];
+  const counts = treedef.kind === "list" ? treedef.children.map(leafCount) : [];
+  return donateArgs.flatMap((argument) => {
+    const count = counts[argument];
+    if (count === undefined) {
+      throw new FaxError({
+        code: "FAX1003",
+        message: `jit: donateArgnums names argument ${argument}, and ${name} is called with ${counts.length}`,
+        source: userLocation(),
+        help: "arguments are counted from 0",
+      });
+    }
+    const first = counts.slice(0, argument).reduce((sum, n) => sum + n, 0);
+    return Array.from({ length: count }, (_, i) => first + i);
+  });
 }
 
 /** `call` with the protocol of transforms on it. */

@@ -1,5 +1,5 @@
 /** Compiled programs by structure: looked up by a hash, compared exactly, the least recently used forgotten. */
-import { CompiledProgram, equalJaxpr, hashJaxpr, type Jaxpr } from "@fax/compiler";
+import { type CompiledProgram, equalJaxpr, hashJaxpr, type Jaxpr } from "@fax/compiler";
 
 interface Entry {
   readonly jaxpr: Jaxpr;

@@ -1,7 +1,9 @@
 /** Runs Jaxprs on the device: structural caching of compiled programs, and the flat call behind every eager operation. */
 import {
   type Aval,
+  beginPhase,
   type ClosedJaxpr,
+  endPhase,
   type Evaluator,
   inlineJaxpr,
   type Jaxpr,
@@ -63,11 +65,13 @@ export function traceFunction(
   what = "result",
 ): Traced {
   let outTree: TreeDef = { kind: "null" };
+  const begun = beginPhase();
   const closed = trace(avals, (tracers: Tracer[]) => {
     const result = flatten<Leaf>(fn(unflatten<Leaf>(treedef, tracers) as readonly Tree[]), { what });
     outTree = result.treedef;
     return result.leaves.map(asValue);
   });
+  endPhase("trace", begun);
   return { ...closeOver(closed), outTree };
 }
 

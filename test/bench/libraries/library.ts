@@ -1,5 +1,6 @@
 /** What the benchmarks ask of a library: a program in its own words, run on given inputs. */
 import type { HostArray } from "@fax/compiler/executable";
+import type { OnnxGraph } from "./onnx-model.ts";
 
 export const libraryNames = ["fax", "jax-js", "tensorflow.js", "onnxruntime"] as const;
 
@@ -52,6 +53,8 @@ export function applyProgram<A>(program: Program, ops: Ops<A>, inputs: readonly 
 export interface Task {
   readonly inputs: readonly HostArray[];
   readonly program: Program;
+  /** The same as a model, for libraries that take nothing else. */
+  readonly onnx?: OnnxGraph | undefined;
 }
 
 /** A program that is compiled, with its inputs on the device. */

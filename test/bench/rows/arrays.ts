@@ -1,6 +1,7 @@
 /** Products, chains and reductions: one operation, or one that fusion makes one. */
 import { roundToF16 } from "../../../compiler/src/ir/host-array.ts";
 import type { HostArray } from "@fax/compiler/executable";
+import type { OnnxGraph } from "../libraries/onnx-model.ts";
 import { bytesOf, type Expected, type Row, sizeOf, uniform } from "./row.ts";
 
 const million = 1024 * 1024;
@@ -16,6 +17,7 @@ export function matmul(size: number, dtype: "f32" | "f16"): Row {
     ...(dtype === "f16" ? { needs: "shader-f16" } : {}),
     inputs: () => [cast(uniform(1, [size, size]), dtype), cast(uniform(2, [size, size], scale), dtype)],
     program: (ops, input) => [ops.matmul(input(0), input(1))],
+    onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },
     expected: ([x, y]) => productSamples(x, y, [1, size, size, size]),
     tolerance: dtype === "f16" ? 2e-3 : 1e-5,
   };
@@ -51,6 +53,7 @@ function batchedMatmul(batch: number, size: number): Row {
     bytes: 3 * bytesOf(sizeOf(shape)),
     inputs: () => [uniform(1, shape), uniform(2, shape, size ** -0.5)],
     program: (ops, input) => [ops.matmul(input(0), input(1))],
+    onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },
     expected: ([x, y]) => productSamples(x, y, [batch, size, size, size]),
     tolerance: 1e-5,
   };
@@ -64,6 +67,7 @@ function matvec(size: number): Row {
     bytes: bytesOf(size * size, 2 * size),
     inputs: () => [uniform(1, [size, size]), uniform(2, [size], size ** -0.5)],
     program: (ops, input) => [ops.matmul(input(0), input(1))],
+    onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },
     expected: ([x, y]) => productSamples(x, y, [1, size, size, 1]),
     tolerance: 1e-5,
   };
@@ -81,6 +85,7 @@ function chain(elements: number): Row {
       for (let i = 0; i < 5; i++) y = ops.add(ops.mul(y, 1 + i / 16), i / 8);
       return [y];
     },
+    onnx: chainGraph(),
     expected: ([x]) =>
       Array.from({ length: 64 }, (_, i) => {
         const index = (i * 104729) % elements;
@@ -90,6 +95,19 @@ function chain(elements: number): Row {
       }),
     tolerance: 1e-5,
   };
+}
+
+function chainGraph(): OnnxGraph {
+  const scalars: Record<string, number> = {};
+  const nodes = Array.from({ length: 5 }, (_, i) => {
+    scalars[`m${i}`] = 1 + i / 16;
+    scalars[`a${i}`] = i / 8;
+    return [
+      { op: "Mul", inputs: [i === 0 ? "x0" : `s${i - 1}`, `m${i}`], output: `p${i}` },
+      { op: "Add", inputs: [`p${i}`, `a${i}`], output: i === 4 ? "y" : `s${i}` },
+    ];
+  });
+  return { nodes: nodes.flat(), scalars };
 }
 
 function total({ data }: HostArray): number {
@@ -106,6 +124,7 @@ function sum(elements: number): Row {
     bytes: bytesOf(elements),
     inputs: () => [{ ...uniform(1, [elements]), data: uniform(1, [elements]).data.map(Math.abs) }],
     program: (ops, input) => [ops.sum(input(0))],
+    onnx: { nodes: [{ op: "ReduceSum", inputs: ["x0"], output: "y", integers: { keepdims: 0 } }] },
     expected: ([x]) => [{ output: 0, index: 0, value: total(x as HostArray) }],
     tolerance: 1e-4,
   };
@@ -115,7 +134,12 @@ function sum(elements: number): Row {
 function ofRows(
   name: string,
   size: number,
-  { flops, program, row }: Pick<Row, "program"> & { flops: number; row: (x: readonly number[]) => number[] },
+  {
+    flops,
+    program,
+    onnx,
+    row,
+  }: Required<Pick<Row, "program" | "onnx">> & { flops: number; row: (x: readonly number[]) => number[] },
 ): Row {
   return {
     name: `${name} ${size}²`,
@@ -124,6 +148,7 @@ function ofRows(
     bytes: bytesOf(2 * size * size),
     inputs: () => [uniform(1, [size, size], 3), uniform(2, [size]), uniform(3, [size])],
     program,
+    onnx,
     expected: ([x]) =>
       row([...(x as HostArray).data.subarray(0, size)]).map((value, index) => ({ output: 0, index, value })),
     tolerance: 1e-4,
@@ -134,6 +159,7 @@ const softmax = (size: number): Row =>
   ofRows("softmax", size, {
     flops: 5,
     program: (ops, input) => [ops.softmax(input(0))],
+    onnx: { nodes: [{ op: "Softmax", inputs: ["x0"], output: "y", integers: { axis: -1 } }] },
     row: (x) => {
       const largest = Math.max(...x);
       const powers = x.map((v) => Math.exp(v - largest));
@@ -146,6 +172,9 @@ const layerNorm = (size: number): Row => ({
   ...ofRows("layer norm", size, {
     flops: 8,
     program: (ops, input) => [ops.layerNorm(input(0), input(1), input(2))],
+    onnx: {
+      nodes: [{ op: "LayerNormalization", inputs: ["x0", "x1", "x2"], output: "y", integers: { axis: -1 } }],
+    },
     row: (x) => [...x],
   }),
   expected: ([x, scale, bias]) => {

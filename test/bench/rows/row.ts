@@ -2,6 +2,7 @@
 import type { HostArray } from "@fax/compiler/executable";
 import type { FaxFunction } from "../libraries/fax.ts";
 import type { LibraryName, Program } from "../libraries/library.ts";
+import type { OnnxGraph } from "../libraries/onnx-model.ts";
 
 /** One element of a result as plain JavaScript computes it. */
 export interface Expected {
@@ -25,6 +26,7 @@ export interface Row {
   inputs(): readonly HostArray[];
   readonly program: Program;
   readonly fax?: FaxFunction;
+  readonly onnx?: OnnxGraph;
   /** Why a library is left out. */
   readonly without?: Partial<Record<LibraryName, string>>;
   expected?(inputs: readonly HostArray[]): readonly Expected[];

@@ -1,5 +1,6 @@
 /**
- * What tiles of a matrix product are estimated to cost, to compare them with each other.
+ * What schedules are estimated to cost, to compare those of one kernel with each other: in nanoseconds on software
+ * adapters, in steps of a busy GPU's multiprocessor else.
  *
  * Software adapters (measured on SwiftShader): they compile each access to memory into hundreds of bytes of machine
  * code (bounds, masks, a gather lane by lane), and what runs is bound by how many bytes of code go through the decoder.
@@ -7,8 +8,11 @@
  * multiplication that adds to it. Four threads run as one.
  */
 import type { Kernel } from "../fuse/kernel.ts";
+import type { Expr } from "../lower/expr.ts";
 import { forEachExpr } from "./bindings.ts";
 import type { MatmulSizes, RegisterSchedule, StationarySchedule, WorkgroupSchedule } from "./matmul-schedule.ts";
+import type { RowSchedule } from "./schedule.ts";
+import { sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
 /** Bytes of machine code for four threads. */
@@ -24,20 +28,19 @@ export function accessBytes(lanes: Lanes): number {
 
 /** What follows the sum for `lanes` columns; apart, the lanes are stored one by one. */
 export function epilogueBytes(kernel: Kernel, lanes: Lanes, together: boolean): number {
-  let accesses = 0;
-  let operations = 0;
-  for (const stage of kernel.stages) {
-    if (stage.kind !== "store") continue;
-    accesses += stage.stores.length;
-    forEachExpr(
-      stage.stores.map(({ value }) => value),
-      (e) => {
-        if (e.op === "load") accesses++;
-        else if (e.op !== "const" && e.op !== "axis") operations++;
-      },
-    );
-  }
+  const stores = kernel.stages.flatMap((stage) => (stage.kind === "store" ? stage.stores : []));
+  const { loads, operations } = contentsOf(stores.map(({ value }) => value));
+  const accesses = loads + stores.length;
   return accesses * (together ? accessBytes(lanes) : lanes * accessBytes(1)) + operations * lanes * code.lane;
+}
+
+function contentsOf(roots: readonly Expr[]): { loads: number; operations: number } {
+  let [loads, operations] = [0, 0];
+  forEachExpr(roots, (e) => {
+    if (e.op === "load") loads++;
+    else if (e.op !== "const" && e.op !== "axis" && e.dtype !== "i32") operations++;
+  });
+  return { loads, operations };
 }
 
 interface CodeSize {
@@ -88,4 +91,34 @@ export function workgroupCost(schedule: WorkgroupSchedule, { m, n, k, batch }: M
   const step = threadM * threadN + threadM + threadN + ((tileM + tileN) / threads) * 4;
   const barriers = (2 * 32) / tileK;
   return rounds * k * (step * (threads / 32) + barriers);
+}
+
+/** Threads that a GPU runs at once, about. */
+const gpuThreads = 65_536;
+const stepsPerAccess = 8;
+const stepsPerBarrier = 32;
+
+export function rowCost(kernel: Kernel, schedule: RowSchedule, adapter: "cpu" | "gpu"): number {
+  const { threadsPerRow, rowLanes, stageLanes } = schedule;
+  const threads = Math.ceil(sizeOfAxes(kernel.rows) / rowLanes) * threadsPerRow;
+  let [once, loops, bytes, steps] = [0, 0, 0, 0];
+  kernel.stages.forEach((stage, i) => {
+    const roots = stage.kind === "reduce" ? stage.reductions.map((r) => r.body) : stage.stores.map((s) => s.value);
+    const { loads, operations } = contentsOf(roots);
+    const lanes = rowLanes === 4 ? 4 : (stageLanes[i] ?? 1);
+    const accesses = loads + (stage.kind === "store" ? stage.stores.length : 0);
+    const carried = stage.kind === "reduce" ? stage.reductions.length : 0;
+    const iterations = Math.ceil(sizeOfAxes(stage.axes) / (stageLanes[i] ?? 1) / threadsPerRow);
+    const body = accesses * accessBytes(lanes) + lanes * (operations * code.lane + carried * code.carried);
+    if (iterations > 1) loops += body;
+    else once += body;
+    bytes += body * iterations;
+    steps += (accesses * stepsPerAccess + (operations + carried) * lanes) * iterations;
+    if (carried > 0 && threadsPerRow > 1) steps += Math.log2(threadsPerRow) * stepsPerBarrier;
+  });
+  if (adapter === "gpu") return steps * Math.max(1, threads / gpuThreads);
+  const barriers = threadsPerRow > 1 ? kernel.stages.length * Math.log2(threadsPerRow) * code.instructionCache : 0;
+  return (
+    Math.ceil(threads / threadsAtOnce) * (bytes + barriers) * nanosecondsPerByte + (once + loops) * nanosecondsToCompile
+  );
 }

@@ -1,10 +1,10 @@
 /** What a kernel costs: arithmetic operations, and bytes between memory and the kernel, each array once. */
 import { type AdapterProfile, storageBytes } from "../executable.ts";
-import { type Kernel, partsOf } from "../fuse/kernel.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { Expr, Tensor } from "../lower/expr.ts";
-import { forEachExpr } from "./bindings.ts";
-import { sizeOfAxes } from "./space.ts";
+import { nodesOf } from "../lower/expr-pool.ts";
+import { extentOf } from "./cost.ts";
+import { type Kernel, partsOf } from "./kernel.ts";
 
 export interface KernelCost {
   readonly flops: number;
@@ -15,7 +15,7 @@ export interface KernelCost {
  * A float operation counts one, also a function such as `exp`; index arithmetic counts nothing. A load counts what it
  * reads, but not more than the whole array: what is read again is taken to lie in a cache.
  */
-export function costOf(kernel: Kernel, profile: AdapterProfile): KernelCost {
+export function costOfKernel(kernel: Kernel, profile: AdapterProfile): KernelCost {
   const parts = partsOf(kernel).map((part) => costOfPart(part, profile));
   return {
     flops: parts.reduce((sum, { flops }) => sum + flops, 0),
@@ -24,17 +24,18 @@ export function costOf(kernel: Kernel, profile: AdapterProfile): KernelCost {
 }
 
 function costOfPart(kernel: Kernel, profile: AdapterProfile): KernelCost {
-  const rows = sizeOfAxes(kernel.rows);
+  const rows = extentOf(kernel.rows);
   const read = new Map<Tensor, number>();
   let flops = 0;
   let written = 0;
-  const visit = (roots: readonly Expr[], times: number): void =>
-    forEachExpr(roots, (e) => {
+  const visit = (roots: readonly Expr[], times: number): void => {
+    for (const e of nodesOf(roots)) {
       if ((e.op === "unary" || e.op === "binary") && (e.dtype === "f32" || e.dtype === "f16")) flops += times;
       if (e.op === "load") read.set(e.tensor, (read.get(e.tensor) ?? 0) + times);
-    });
+    }
+  };
   for (const stage of kernel.stages) {
-    const times = (stage.kind === "store" && stage.once ? 1 : rows) * sizeOfAxes(stage.axes);
+    const times = (stage.kind === "store" && stage.once ? 1 : rows) * extentOf(stage.axes);
     if (stage.kind === "reduce") {
       visit(
         stage.reductions.map(({ body }) => body),
