@@ -3,14 +3,19 @@
  * so that user code never awaits it.
  */
 import {
+  allocateData,
+  type Atom,
   type Aval,
-  type CompiledProgram,
+  CompiledProgram,
   Constant,
+  debugSwitches,
   erasedAval,
   FaxError,
   type HostArray,
   type HostData,
   InternalError,
+  type Jaxpr,
+  jaxprOf,
   NDArray,
   server,
   userLocation,
@@ -76,7 +81,7 @@ export async function device(): Promise<DeviceInfo> {
 
 function start(): DeferredBackend<CompiledProgram, object> {
   if (backend !== null) return backend;
-  const opened = openDevice(preference);
+  const opened = openDevice(debugSwitches().reference ? "reference" : preference);
   opening = opened.then(({ device: webgpu, reason }) => {
     const info: DeviceInfo =
       webgpu === null
@@ -174,6 +179,7 @@ export function arrayFromHost(host: HostArray): NDArray {
 
 /** Runs a compiled program on known values; its results are there once the device has computed them. */
 export function runProgram(program: CompiledProgram, inputs: readonly Value[]): Value[] {
+  if (debugSwitches().opByOp && program.jaxpr.eqns.length > 1) return runOpByOp(program.jaxpr, inputs);
   const handles: (Handle | Constant)[] = [];
   for (const input of inputs) {
     if (input instanceof KnownArray) handles.push(input.handle());
@@ -187,6 +193,28 @@ export function runProgram(program: CompiledProgram, inputs: readonly Value[]): 
     if (input instanceof KnownArray) input.donate();
   }
   return avals.map((aval, i) => new KnownArray(aval, results[i] as Handle));
+}
+
+/** Every equation as a program of its own, for finding the one that is wrong. A loop is one equation. */
+function runOpByOp(jaxpr: Jaxpr, inputs: readonly Value[]): Value[] {
+  const values = new Map<Atom, Value>(jaxpr.invars.map((variable, i) => [variable, inputs[i] as Value]));
+  const read = (atom: Atom): Value => {
+    const value = atom.kind === "literal" ? new Constant(atom) : values.get(atom);
+    if (value === undefined) throw new InternalError("a variable is read before it is defined");
+    return value;
+  };
+  for (const eqn of jaxpr.eqns) {
+    const invars = [...new Set(eqn.inputs.filter((atom) => atom.kind === "var"))];
+    const single = jaxprOf({ constvars: [], invars, eqns: [eqn], outvars: eqn.outputs });
+    const outputs = runProgram(new CompiledProgram(single), invars.map(read));
+    eqn.outputs.forEach((variable, i) => values.set(variable, outputs[i] as Value));
+  }
+  return jaxpr.outvars.map((atom) => {
+    const value = read(atom);
+    if (!(value instanceof Constant)) return value;
+    const data = allocateData(value.dtype, 1).fill(value.value);
+    return new KnownArray(value.aval, { dtype: value.dtype, shape: [], data });
+  });
 }
 
 const avalsOfPrograms = new WeakMap<CompiledProgram, readonly Aval[]>();
