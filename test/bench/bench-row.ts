@@ -1,6 +1,7 @@
 /** One row: every library prepared, checked, and timed in turns. */
 import type { AdapterProfile } from "@fax/compiler/executable";
 import { type BenchAdapter, countDispatches } from "./adapter.ts";
+import { bareCall, bareCallName } from "./bare-call.ts";
 import { compileWithoutCache } from "./compile.ts";
 import type { FaxTask } from "./libraries/fax.ts";
 import { type Library, type LibraryName, NotPossible, type Prepared } from "./libraries/library.ts";
@@ -22,6 +23,8 @@ export interface RowResult {
   /** Why a library has no entry. */
   readonly absent: Partial<Record<LibraryName, string>>;
   readonly peakBytes: number | null;
+  /** Of the same done by hand, in rows that are about calls. */
+  readonly bare: readonly Sample[] | null;
   /** What the results were compared with. */
   readonly checked: string;
 }
@@ -32,7 +35,7 @@ const mostResultBytes = 128 * 2 ** 20;
 export async function benchRow(
   row: Row,
   libraries: readonly Library[],
-  { profile }: BenchAdapter,
+  { profile, own }: BenchAdapter,
   budget: number,
 ): Promise<RowResult> {
   const absent: Partial<Record<LibraryName, string>> = { ...row.without };
@@ -67,7 +70,9 @@ export async function benchRow(
     Math.min(row.mode === "chained" ? 1000 : 64, Math.floor(mostResultBytes / resultBytes)),
   );
   const contenders = ready.map(({ library, prepared }) => contender(row, library.name, prepared, mostCalls));
-  const samples = await measureInTurns(contenders, budget);
+  const bare = row.mode === "call" ? null : await bareCall(own, row.mode);
+  const samples = await measureInTurns(bare ? [...contenders, bare] : contenders, budget);
+  bare?.destroy();
   for (const { prepared } of ready) prepared.dispose();
   const entries = ready.map(({ library, firstMs, kernels }) => ({
     library: library.name,
@@ -78,7 +83,14 @@ export async function benchRow(
   const by = [expected ? "plain JavaScript" : "", ready.length > 1 ? "the other libraries" : ""].filter(
     (s) => s !== "",
   );
-  return { row, entries, absent, peakBytes: peakBytes(task, profile), checked: by.join(", ") || "nothing" };
+  return {
+    row,
+    entries,
+    absent,
+    bare: bare && (samples.get(bareCallName) ?? []),
+    peakBytes: peakBytes(task, profile),
+    checked: by.join(", ") || "nothing",
+  };
 }
 
 function contender({ mode }: Row, name: string, prepared: Prepared, mostCalls: number): Contender {
@@ -97,15 +109,23 @@ function peakBytes(task: FaxTask, profile: AdapterProfile): number {
   return compileWithoutCache(task, profile).peakBytes;
 }
 
+function rootMeanSquare(values: ArrayLike<number>): number {
+  let squares = 0;
+  for (let i = 0; i < values.length; i++) squares += (values[i] as number) ** 2;
+  return Math.sqrt(squares / values.length);
+}
+
 function checkExpected(results: readonly ArrayLike<number>[], expected: readonly Expected[], tolerance: number): void {
+  const scale = rootMeanSquare(expected.map(({ value }) => value));
   for (const { output, index, value } of expected) {
     const found = results[output]?.[index] ?? NaN;
-    if (!(Math.abs(found - value) <= tolerance * (1 + Math.abs(value)))) {
+    if (!(Math.abs(found - value) <= tolerance * (scale + Math.abs(value)))) {
       throw new Error(`result ${output} is ${found} at ${index}, and should be ${value}`);
     }
   }
 }
 
+/** The libraries differ from each other by the sum of their errors, and reassociate more than plain JavaScript. */
 function checkAgree(
   results: readonly ArrayLike<number>[],
   reference: readonly ArrayLike<number>[],
@@ -114,9 +134,7 @@ function checkAgree(
   for (const [output, values] of reference.entries()) {
     const found = results[output];
     if (found?.length !== values.length) throw new Error(`result ${output} has another size`);
-    let squares = 0;
-    for (let i = 0; i < values.length; i++) squares += (values[i] as number) ** 2;
-    const scale = Math.sqrt(squares / values.length) + 1e-6;
+    const scale = rootMeanSquare(values) + 1e-6;
     for (let i = 0; i < values.length; i++) {
       const [a, b] = [found[i] as number, values[i] as number];
       if (!(Math.abs(a - b) <= tolerance * 10 * (scale + Math.abs(b)))) {

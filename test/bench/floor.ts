@@ -1,6 +1,6 @@
 /** What the adapter can do at best, measured with kernels written by hand in the same run. */
 import type { AdapterProfile } from "@fax/compiler/executable";
-import { bestOf, better, compile, dispatcher, never, storage } from "./hand-kernels.ts";
+import { bestOf, better, dispatcher, never, storage } from "./hand-kernels.ts";
 import { bestMatmul } from "./matmul-search.ts";
 import { matmulVariants, type MatmulVariant, type MatmulElement } from "./matmul-variants.ts";
 import { type Clock, clocks, type Sample } from "./measure.ts";
@@ -15,9 +15,6 @@ export interface Floor {
     readonly size: number;
     readonly rate: Readonly<Record<Clock, number>>;
   }[];
-  /** Milliseconds of a dispatch among many, and of one whose result is read back. */
-  readonly dispatch: Sample;
-  readonly roundTrip: Sample;
 }
 
 const copyElements = 8 * 2 ** 20;
@@ -37,7 +34,7 @@ export async function measureFloor(device: GPUDevice, profile: AdapterProfile, q
       matmul.push({ element, size, rate: perMs(2 * size ** 3, sample) });
     }
   }
-  return { copy: perMs(2 * 4 * copyElements, copy), matmul, ...(await callCosts(device)) };
+  return { copy: perMs(2 * 4 * copyElements, copy), matmul };
 }
 
 const perMs = (amount: number, sample: Sample): Record<Clock, number> => ({
@@ -47,11 +44,9 @@ const perMs = (amount: number, sample: Sample): Record<Clock, number> => ({
 
 /** Milliseconds that no program for the row can go below. */
 export function floorOf(row: Row, floor: Floor, clock: Clock): number {
-  if (row.mode === "readback") return floor.roundTrip[clock];
   const element = row.needs === "shader-f16" ? "f16" : "f32";
   const rates = floor.matmul.filter((entry) => entry.element === element).map(({ rate }) => rate[clock]);
-  const least = Math.max(row.bytes / floor.copy[clock], row.flops / Math.max(...rates));
-  return row.mode === "chained" ? Math.max(least, floor.dispatch[clock]) : least;
+  return Math.max(row.bytes / floor.copy[clock], row.flops / Math.max(...rates));
 }
 
 async function bestCopy(device: GPUDevice): Promise<Sample> {
@@ -91,51 +86,14 @@ async function bestCopy(device: GPUDevice): Promise<Sample> {
   return best;
 }
 
-/** Dispatches that depend on each other in one pass; and one that is submitted together with the copy of its result. */
-async function callCosts(device: GPUDevice): Promise<Pick<Floor, "dispatch" | "roundTrip">> {
-  const buffer = storage(device, 256);
-  const staging = device.createBuffer({ size: 256, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-  const code = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
-@compute @workgroup_size(8) fn main(@builtin(global_invocation_id) id: vec3u) { x[id.x] = x[id.x] * 0.5 + 1.0; }`;
-  const { pipeline, group } = await compile(device, { code, buffers: [buffer], workgroups: [1, 1, 1] });
-  const encode = (calls: number, after: (encoder: GPUCommandEncoder) => void): void => {
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    for (let i = 0; i < calls; i++) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(1);
-    }
-    pass.end();
-    after(encoder);
-    device.queue.submit([encoder.finish()]);
-  };
-  const dispatches = async (calls: number): Promise<void> => {
-    encode(calls, () => undefined);
-    await device.queue.onSubmittedWorkDone();
-  };
-  const roundTrips = async (calls: number): Promise<void> => {
-    for (let i = 0; i < calls; i++) {
-      encode(1, (encoder) => encoder.copyBufferToBuffer(buffer, 0, staging, 0, 256));
-      await staging.mapAsync(GPUMapMode.READ);
-      new Float32Array(staging.getMappedRange()).slice();
-      staging.unmap();
-    }
-  };
-  const costs = { dispatch: await bestOf(dispatches, 10), roundTrip: await bestOf(roundTrips, 10) };
-  buffer.destroy();
-  staging.destroy();
-  return costs;
-}
-
 /** Those that have been best on adapters of the class; the search script looks at all. */
 function likelyVariants(profile: AdapterProfile, element: MatmulElement): readonly MatmulVariant[] {
   return matmulVariants(profile).filter((variant) => variant.likely(profile, element));
 }
 
-export function describeFloor({ copy, matmul, dispatch, roundTrip }: Floor): string[] {
+export function describeFloor({ copy, matmul }: Floor): string[] {
   return clocks.map((clock) => {
     const products = matmul.map(({ element, size, rate }) => `${element} ${size}: ${(rate[clock] / 1e6).toFixed(2)}`);
-    return `${clock}: copy ${(copy[clock] / 1e6).toFixed(2)} GB/s; matmul GFLOP/s ${products.join(", ")}; dispatch ${(dispatch[clock] * 1000).toFixed(0)} µs; round trip ${(roundTrip[clock] * 1000).toFixed(0)} µs`;
+    return `${clock}: copy ${(copy[clock] / 1e6).toFixed(2)} GB/s; matmul GFLOP/s ${products.join(", ")}`;
   });
 }

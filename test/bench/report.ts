@@ -15,7 +15,7 @@ export function headings(peers: readonly LibraryName[]): Cells {
 export function rowCells(result: RowResult, floor: Floor | null, peers: readonly LibraryName[], clock: Clock): Cells {
   const { row, entries, peakBytes, absent } = result;
   const own = entries.find(({ library }) => library === "fax");
-  const least = floor === null ? NaN : floorOf(row, floor, clock);
+  const least = floorMs(result, floor, clock);
   const time = own && spreadOf(own.samples.map((sample) => sample[clock]));
   return [
     row.name,
@@ -34,6 +34,12 @@ export function rowCells(result: RowResult, floor: Floor | null, peers: readonly
       return `${ratio}(${number(spreadOf(entry.samples.map((s) => s[clock])).median)}${kernels})`;
     }),
   ];
+}
+
+/** NaN where it was not measured. */
+function floorMs({ row, bare }: RowResult, floor: Floor | null, clock: Clock): number {
+  if (bare !== null) return spreadOf(bare.map((sample) => sample[clock])).median;
+  return floor === null ? NaN : floorOf(row, floor, clock);
 }
 
 export function firstCallCells(calls: readonly FirstCall[], peers: readonly LibraryName[], clock: Clock): Cells {
@@ -107,20 +113,23 @@ export interface Run {
 
 export function jsonOf(run: Run): string {
   const { results, libraries, floor, ...rest } = run;
-  const rows = results.map(({ row, entries, absent, peakBytes, checked }) => ({
-    name: row.name,
-    flops: row.flops,
-    bytes: row.bytes,
-    peakBytes,
-    checked,
-    absent,
-    floorMs: floor && Object.fromEntries(clocks.map((clock) => [clock, floorOf(row, floor, clock)])),
-    entries: entries.map(({ samples, ...entry }) => ({
-      ...entry,
-      ms: Object.fromEntries(clocks.map((clock) => [clock, spreadOf(samples.map((sample) => sample[clock]))])),
-      samples,
-    })),
-  }));
+  const rows = results.map((result) => {
+    const { row, entries, absent, peakBytes, checked } = result;
+    return {
+      name: row.name,
+      flops: row.flops,
+      bytes: row.bytes,
+      peakBytes,
+      checked,
+      absent,
+      floorMs: Object.fromEntries(clocks.map((clock) => [clock, floorMs(result, floor, clock)])),
+      entries: entries.map(({ samples, ...entry }) => ({
+        ...entry,
+        ms: Object.fromEntries(clocks.map((clock) => [clock, spreadOf(samples.map((sample) => sample[clock]))])),
+        samples,
+      })),
+    };
+  });
   const versions = Object.fromEntries(libraries.map(({ name, version }) => [name, version]));
   return `${JSON.stringify({ ...rest, versions, floor, rows }, null, 2)}\n`;
 }

@@ -14,6 +14,7 @@ import {
   np,
   type Placed,
   program,
+  valueAndGrad,
 } from "@fax/core";
 
 const placements = { clients: 3 };
@@ -85,7 +86,12 @@ const loss = program({ placements, args: [w, x] }, (w, x) => federatedMean(feder
 holds<Equal<ReturnType<typeof loss>, NDArray>>();
 loss(np.ones(2), np.ones([3, 2]));
 loss([1, 2], [[1, 2], [3, 4], np.ones(2)]);
-grad(loss)(np.ones(2), np.ones([3, 2]));
+const slope = grad(loss);
+slope(np.ones(2), np.ones([3, 2]));
+holds<Equal<ReturnType<typeof slope>, NDArray>>();
+const [value, gradients] = valueAndGrad(loss, [0, 1])(np.ones(2), np.ones([3, 2]));
+holds<Equal<typeof value, NDArray>>();
+holds<Equal<(typeof gradients)[0], NDArray>>();
 // @ts-expect-error two arguments are declared
 loss([1, 2]);
 // @ts-expect-error a string is no array

@@ -8,6 +8,7 @@ import {
   type Leaf,
   leafCount,
   leafPaths,
+  type NDArray,
   startsWith,
   strong,
   type Tangent,
@@ -31,11 +32,23 @@ export interface GradOptions {
   readonly hasAux?: boolean;
 }
 
+/** What the gradient by an argument is: an array where an array, a number or a list of numbers may stand. */
+export type GradientOf<T> = NDArray extends T
+  ? NDArray
+  : T extends NDArray<string>
+    ? T
+    : T extends number | boolean
+      ? NDArray
+      : T extends null
+        ? null
+        : { [K in keyof T]: GradientOf<T[K]> };
+
+/** Gradients by the arguments that N names: a list if it is one. */
 export type Gradient<A extends readonly unknown[], N> = N extends readonly number[]
-  ? { [K in keyof N]: N[K] extends keyof A & number ? A[N[K]] : unknown }
+  ? { [K in keyof N]: N[K] extends keyof A & number ? GradientOf<A[N[K]]> : unknown }
   : N extends number
-    ? A[N]
-    : A[0];
+    ? GradientOf<A[N]>
+    : GradientOf<A[0]>;
 
 export interface Diff {
   readonly traced: Traced;

@@ -22,7 +22,7 @@ import {
   type Var,
   zerosOf,
 } from "@fax/compiler";
-import { intoAmbient, listOfLeaves, splitAux } from "./differentiation.ts";
+import { type GradientOf, intoAmbient, listOfLeaves, splitAux } from "./differentiation.ts";
 import { type AnyFunction } from "./jit.ts";
 import { applyJaxpr, traceFunction } from "./run.ts";
 import { isTracing, traceableOf } from "./traceable.ts";
@@ -187,7 +187,10 @@ export function linearize(fn: AnyFunction, ...primals: readonly unknown[]): unkn
  * @example
  * const [y, pull] = vjp((x) => np.sin(x), np.array(0)); // pull(np.array(1)) is [1]
  */
-export function vjp<A extends readonly unknown[], R>(fn: (...args: A) => R, ...primals: A): [R, (cotangent: R) => A];
+export function vjp<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  ...primals: A
+): [R, (cotangent: R) => GradientOf<A>];
 export function vjp(fn: AnyFunction, ...primals: readonly unknown[]): unknown {
   const { out, pullback } = vjpAt("vjp", fn, primals, false);
   return [out, pullback];
@@ -197,7 +200,7 @@ export function vjp(fn: AnyFunction, ...primals: readonly unknown[]): unknown {
 export function vjpWithAux<A extends readonly unknown[], R, X>(
   fn: (...args: A) => readonly [R, X],
   ...primals: A
-): [R, (cotangent: R) => A, X];
+): [R, (cotangent: R) => GradientOf<A>, X];
 export function vjpWithAux(fn: AnyFunction, ...primals: readonly unknown[]): unknown {
   const { out, pullback, aux } = vjpAt("vjp", fn, primals, true);
   return [out, pullback, aux];
