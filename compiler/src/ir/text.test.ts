@@ -25,7 +25,7 @@ const clients = placementOf({ name: "clients", size: 3 });
 const f32 = (shape: readonly number[], placement: Placement = server) => avalOf("f32", shape, { placement });
 
 function eqn(primitive: string, inputs: readonly Atom[], outputs: readonly Var[], params: Params = {}): Eqn {
-  return { primitive, inputs, params, outputs, source: { file: "/work/loss.fax.ts", line: 7, column: 9 } };
+  return { primitive, inputs, params, outputs, source: { file: "/project/loss.fax.ts", line: 7, column: 9 } };
 }
 
 function loss(): Jaxpr {
@@ -119,7 +119,7 @@ test("many arguments and parameters are broken over lines", () => {
 });
 
 test("sources are comments relative to the working folder", () => {
-  const text = printJaxpr(loss(), { sources: true, cwd: "/work" });
+  const text = printJaxpr(loss(), { sources: true, cwd: "/project" });
   expect(text.split("\n")[1]).toMatch(/federated_broadcast.* {2}\/\/ loss\.fax\.ts:7:9$/);
   expect(equalJaxpr(parseJaxpr(text), loss())).toBe(true);
 });
