@@ -79,9 +79,14 @@ export const floorDivide: Binary = binary("floorDivide", (x, y, dtype) => {
   const quotient = lax.div(x, y);
   if (dtype === "u32") return quotient;
   const remains = lax.ne(lax.rem(x, y), constant(0, dtype));
-  const opposite = lax.ne(lax.sign(x), lax.sign(y));
+  const opposite = lax.ne(sign(x), sign(y));
   return lax.select(lax.and(remains, opposite), lax.sub(quotient, constant(1, dtype)), quotient);
 });
+
+/** A constant's sign is again a constant, which fits every shape. */
+function sign(x: Value): Value {
+  return x instanceof Constant ? constant(Math.sign(Number(x.value)), x.aval.dtype) : lax.sign(x);
+}
 
 /** `(x - remainder) / y` is whole but for rounding, so rounding it loses nothing. */
 function floorDivideFloats(x: Value, y: Value): Value {
@@ -94,7 +99,8 @@ function floorMod(x: Value, y: Value): Value {
   const { dtype } = truncated.aval;
   if (dtype === "u32") return truncated;
   const zero = constant(0, dtype);
-  const opposite = lax.ne(lax.lt(truncated, zero), lax.lt(y, zero));
+  const negative = y instanceof Constant ? constant(Number(y.value) < 0, "bool") : lax.lt(y, zero);
+  const opposite = lax.ne(lax.lt(truncated, zero), negative);
   return lax.select(lax.and(opposite, lax.ne(truncated, zero)), lax.add(truncated, y), truncated);
 }
 

@@ -105,6 +105,10 @@ describe("arithmetic", () => {
       expect(await values(np.floorDivide(make(-7, 7, -7, 7, 6), make(2, 2, -2, -2, 3)))).toEqual([-4, 3, 3, -4, 2]);
       expect(await values(np.remainder(make(-7, 7, -7, 7, 6), make(3, 3, -3, -3, 3)))).toEqual([2, 1, -1, -2, 0]);
       expect(await values(np.fmod(make(-7, 7), make(3, 3)))).toEqual([-1, 1]);
+      expect(await values(np.floorDivide(make(-7, 7), 2))).toEqual([-4, 3]);
+      expect(await values(np.floorDivide(7, make(2, -2)))).toEqual([3, -4]);
+      expect(await values(np.remainder(make(-7, 7), -3))).toEqual([-1, -2]);
+      expect(await values(np.remainder(7, make(3, -3)))).toEqual([1, -2]);
     }
     expect(await values(np.floorDivide(uint(7), 2))).toEqual([3]);
   });
