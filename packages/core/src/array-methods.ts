@@ -65,8 +65,8 @@ declare module "@fax/compiler" {
      * its elements, a traced integer scalar one of them.
      *
      * @throws FAX1202 for more indices than axes, FAX1203 for a number out of range, FAX1102 for indices that are not integers
-     * @example x.slice(-1); // the last row
-     * @example x.slice("...", [null, null, -1]); // the last axis reversed
+     * @example np.array([[1, 2], [3, 4]]).slice(-1); // [3, 4]
+     * @example np.array([[1, 2], [3, 4]]).slice("...", [null, null, -1]); // [[2, 1], [4, 3]]
      */
     slice(...indices: readonly np.Index<P>[]): NDArray<P>;
     /** The rows, as in `const [key1, key2] = random.split(key)`. */

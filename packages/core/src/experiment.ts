@@ -84,10 +84,14 @@ export interface Experiment<P extends RoundProgram = RoundProgram> {
  * @throws FAX3011 for rounds, clients or a seed that are not whole numbers in range, and for `clients` where the program
  *   has several groups and none is called so
  * @example
+ * const round = program({ placements: { clients: 3 }, args: [f32(), f32().at("clients")] }, (mean, x) => {
+ *   const drift = federatedMean(federatedMap((mean, x) => np.subtract(x, mean), federatedBroadcast(mean), x));
+ *   return { state: np.add(mean, np.multiply(0.5, drift)), metrics: { drift: np.abs(drift) } };
+ * });
  * export default experiment({
- *   program: round, // (w, x) => ({ state: …, metrics: { loss } })
- *   init: ({ key }) => random.normal(key, [2]),
- *   data: () => [points],
+ *   program: round,
+ *   init: ({ key }) => random.normal(key),
+ *   data: () => [np.array([1, 2, 6])],
  *   rounds: 10,
  * });
  */

@@ -79,7 +79,7 @@ export function federatedBroadcast(x: unknown, group?: string): unknown {
  * @throws FAX1304 outside a program, FAX1306 inside another map, FAX1302 for an operand at the server, FAX1301 for
  *   operands at different groups
  * @source the map of DrJAX (Rush et al. 2024), without its leading group axis
- * @example federatedMap((x) => np.sum(np.square(np.subtract(x, center))), points)
+ * @example federatedMap((x) => np.sum(np.square(x)), x)
  */
 export function federatedMap<const Args extends readonly unknown[], const R>(
   fn: (...args: MapArguments<Args>) => R,
@@ -107,7 +107,7 @@ export function federatedMap(fn: (...args: never[]) => unknown, ...args: readonl
  * Placement: group → server. Gradient: {@link federatedBroadcast}.
  *
  * @throws FAX1304 outside a program, FAX1306 inside a map, FAX1302 if the value is not at a group
- * @example federatedSum(federatedMap((x) => np.sum(x), counts))
+ * @example federatedSum(federatedMap((x) => np.sum(x), x))
  */
 export function federatedSum<const T>(x: T & RequireGroup<T>): AtServer<T>;
 export function federatedSum(x: unknown): unknown {
@@ -140,7 +140,7 @@ export function federatedMean(x: unknown): unknown {
  * @throws FAX1304 outside a program, FAX1306 inside a map, FAX1302 if a value is not at a group, FAX1301 for weights at
  *   another group, FAX1201 for weights that are not scalars
  * @source federated averaging: McMahan et al. 2017, algorithm 1
- * @example federatedWeightedMean(deltas, exampleCounts)
+ * @example federatedWeightedMean(losses, weights)
  */
 export function federatedWeightedMean<const T, W>(x: T & RequireGroup<T>, weights: W & RequireGroup<W>): AtServer<T>;
 export function federatedWeightedMean(x: unknown, weights: unknown): unknown {

@@ -90,7 +90,7 @@ export function grad(fn: AnyFunction, options?: Argnums | GradOptions): AnyFunct
  * The value and the gradient, computed together: `[value, gradient]`; with `hasAux`, `[[value, aux], gradient]`. See `grad`.
  *
  * @example
- * const [loss, g] = valueAndGrad((x) => np.sum(np.square(x)))(np.array([1, 2, 3]));
+ * const [loss, g] = valueAndGrad((x) => np.sum(np.square(x)))(np.array([1, 2, 3])); // 14, [2, 4, 6]
  */
 export function valueAndGrad<A extends readonly unknown[], R, const N extends Argnums = 0>(
   fn: (...args: A) => R,

@@ -159,7 +159,8 @@ function checkCotangents(name: string, tree: unknown, expected: TreeDef, what: s
  * of one linearization.
  *
  * @example
- * const [y, push] = linearize(np.sin, np.array(0)); // push(np.array(1)) is 1
+ * const [y, push] = linearize(np.sin, np.array(0));
+ * push(np.array(1)); // 1
  */
 export function linearize<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
@@ -185,7 +186,8 @@ export function linearize(fn: AnyFunction, ...primals: readonly unknown[]): unkn
  * `[out, pullback]`: the output, and the map from cotangents of the output to a list with a cotangent per argument.
  *
  * @example
- * const [y, pull] = vjp((x) => np.sin(x), np.array(0)); // pull(np.array(1)) is [1]
+ * const [y, pull] = vjp((x) => np.sin(x), np.array(0));
+ * const [dx] = pull(np.array(1)); // 1
  */
 export function vjp<A extends readonly unknown[], R>(
   fn: (...args: A) => R,

@@ -33,7 +33,7 @@ export function isProgram(value: unknown): value is AnyProgram {
  * Traces a program on the types that it declares.
  *
  * @example
- * printJaxpr(traceProgram(parallelLoss).jaxpr);
+ * const { jaxpr, inputNames } = traceProgram(parallelLoss);
  */
 export function traceProgram(program: AnyProgram): TracedProgram {
   const inner = traceableOf(program);

@@ -45,6 +45,7 @@ export function unflatten(treedef: TreeDef, list: readonly Leaf[]): unknown {
  *
  * @example
  * const halved = tree.map((x) => np.multiply(0.5, x), { w: np.ones([2]), b: np.zeros([1]) });
+ * console.log(await halved.w.tolist()); // [ 0.5, 0.5 ]
  */
 export function map<T, R>(fn: (...leaves: never[]) => R, first: T, ...rest: readonly unknown[]): Mapped<T, R> {
   const { leaves: list, treedef } = flattenTree<Leaf>(first);

@@ -29,7 +29,11 @@ export interface ClientBatches {
  * Placement: the result is for arguments at a group, so the clients' axis leads.
  *
  * @throws FAX3010 for a client without examples
- * @example const { images, labels, weights } = clientBatches(train, split, { steps: 10, batch: 10, round });
+ * @example
+ * const { train } = mnist();
+ * const split = dirichletSplit(train.labels, { clients: 100, alpha: 0.3 });
+ * const { images, labels, weights } = clientBatches(train, split, { steps: 2, batch: 5, round: 0 });
+ * images.shape; // [100, 2, 5, 784]
  */
 export function clientBatches(
   examples: Examples,

@@ -20,7 +20,7 @@ export interface DirichletOptions {
  * @returns for each client, the positions of its examples
  * @throws FAX3010 for fewer examples than clients, or an alpha that is not positive
  * @source Yurochkin et al. 2019, "Bayesian nonparametric federated learning of neural networks", section 4
- * @example const split = dirichletSplit(train.labels, { clients: 100, alpha: 0.3, seed: 1 });
+ * @example const split = dirichletSplit([0, 1, 2, 0, 1, 2], { clients: 2, alpha: 0.3, seed: 1 });
  */
 export function dirichletSplit(
   labels: Int32Array | readonly number[],

@@ -33,7 +33,7 @@ export function oneHot<P extends string = "server">(
  *
  * @param labels probabilities of the classes, of the logits' shape
  * @throws FAX1201 for labels that do not broadcast
- * @example np.mean(nn.softmaxCrossEntropy(logits, nn.oneHot(digits, 10)));
+ * @example nn.softmaxCrossEntropy(np.array([[0, 0]]), np.array([[0.25, 0.75]])); // [0.6931472]
  */
 export function softmaxCrossEntropy<P extends string = "server">(
   logits: ArrayLike<P>,
@@ -50,7 +50,7 @@ export function softmaxCrossEntropy<P extends string = "server">(
  *
  * @param labels integers of the logits' shape without its last axis; a label out of range gives NaN
  * @throws FAX1201 for labels of another shape, FAX1102 for labels that are not integers
- * @example np.mean(nn.softmaxCrossEntropyWithIntegerLabels(logits, digits));
+ * @example nn.softmaxCrossEntropyWithIntegerLabels(np.array([[0, 0]]), np.array([1], { dtype: np.int32 })); // [0.6931472]
  */
 export function softmaxCrossEntropyWithIntegerLabels<P extends string = "server">(
   logits: ArrayLike<P>,

@@ -22,7 +22,7 @@ function shifted<P extends string>(value: NDArray<P>, axis: Axis): NDArray<P> {
  * `eˣ / Σ eˣ` along `axis`, the last unless said.
  *
  * @throws FAX1202 for an axis that the array does not have
- * @example nn.softmax(logits);
+ * @example nn.softmax(np.array([0, 0])); // [0.5, 0.5]
  */
 export function softmax<P extends string = "server">(x: ArrayLike<P>, options: AxisOption = -1): NDArray<P> {
   const axis = axisOf(options);
@@ -34,7 +34,7 @@ export function softmax<P extends string = "server">(x: ArrayLike<P>, options: A
  * `log(softmax(x))` along `axis`, the last unless said, without taking the logarithm of small numbers.
  *
  * @throws FAX1202 for an axis that the array does not have
- * @example nn.logSoftmax(logits);
+ * @example nn.logSoftmax(np.array([0, 0])); // [-0.6931472, -0.6931472]
  */
 export function logSoftmax<P extends string = "server">(x: ArrayLike<P>, options: AxisOption = -1): NDArray<P> {
   const axis = axisOf(options);
@@ -46,7 +46,7 @@ export function logSoftmax<P extends string = "server">(x: ArrayLike<P>, options
  * `log(Σ eˣ)` over `axis`, over everything unless said, without overflow; its gradient is the softmax.
  *
  * @throws FAX1202 for an axis that the array does not have
- * @example nn.logsumexp(logits, { axis: -1 });
+ * @example nn.logsumexp(np.array([[0, 0], [1, 1]]), { axis: -1 }); // [0.6931472, 1.6931472]
  */
 export function logsumexp<P extends string = "server">(x: ArrayLike<P>, options: np.AxisOrOptions = {}): NDArray<P> {
   const isAxis = options === null || typeof options === "number" || Array.isArray(options);
@@ -71,7 +71,7 @@ export interface StandardizeOptions {
  * `(x - mean) / √(variance + epsilon)` along `axis`.
  *
  * @throws FAX1202 for an axis that the array does not have
- * @example nn.standardize(x);
+ * @example nn.standardize(np.array([1, 3]), { epsilon: 0 }); // [-1, 1]
  */
 export function standardize<P extends string = "server">(
   x: ArrayLike<P>,
@@ -94,7 +94,7 @@ export interface LayerNormOptions<P extends string = "server"> extends Standardi
  * Layer normalization (Ba, Kiros and Hinton, 2016): `standardize(x) · scale + bias`.
  *
  * @throws FAX1201 for a scale or bias that does not broadcast
- * @example nn.layerNorm(x, { scale, bias });
+ * @example nn.layerNorm(np.array([1, 3]), { scale: 2, bias: [0, 1], epsilon: 0 }); // [-2, 3]
  */
 export function layerNorm<P extends string = "server">(
   x: ArrayLike<P>,

@@ -15,7 +15,8 @@ export interface Update<Params, State> {
  *
  * @throws FAX1004 if the trees differ in structure
  * @example
- * const { updates, state: next } = optimizer.update(grads, state);
+ * const optimizer = sgd(0.1);
+ * const { updates, state } = optimizer.update(grads, optimizer.init(params));
  * const trained = applyUpdates(params, updates);
  */
 export function applyUpdates<Params>(params: Params, updates: NoInfer<Params>): Params {

@@ -38,7 +38,7 @@ export interface DTypeOption {
  * @throws FAX1101 for a dtype that does not exist, FAX1201 for rows of different lengths, FAX1203 for a shape of another
  *   size, FAX1003 for anything that is not data
  * @example np.array([[1, 2], [3, 4]]); // f32[2,2]
- * @example np.array(new Uint8Array(6), { dtype: np.float32, shape: [2, 3] });
+ * @example np.array(new Uint8Array(6), { dtype: np.float32, shape: [2, 3] }); // f32[2,3]
  */
 export function array<P extends string = "server">(
   values: NDArray<P> | number | boolean | NestedList | TypedArray,
@@ -86,23 +86,23 @@ export const asarray = array;
  * `x` in another dtype. Floats become integers by dropping the fraction; numbers become bools by asking whether they are nonzero.
  *
  * @throws FAX1101 for a dtype that does not exist
- * @example np.astype(x, np.int32);
+ * @example np.astype(np.array([1.5, -1.5]), np.int32); // i32 [1, -1]
  */
 export function astype<P extends string = "server">(x: ArrayLike<P>, dtype: DTypeLike): NDArray<P> {
   return placed(convert("astype", asValue("astype", x), resolveDType("astype", dtype)));
 }
 
-/** Zeros of a shape, f32 unless said. @example np.zeros([2, 3]); */
+/** Zeros of a shape, f32 unless said. @example np.zeros([2, 3]); // f32[2,3] */
 export function zeros(shape: number | Shape, options: DTypeLike | DTypeOption = {}): NDArray {
   return placed(filled("zeros", shape, 0, options));
 }
 
-/** Ones of a shape, f32 unless said. @example np.ones([2, 3], { dtype: np.int32 }); */
+/** Ones of a shape, f32 unless said. @example np.ones([2, 3], { dtype: np.int32 }); // i32[2,3] */
 export function ones(shape: number | Shape, options: DTypeLike | DTypeOption = {}): NDArray {
   return placed(filled("ones", shape, 1, options));
 }
 
-/** An array whose values do not matter; here they are zeros. @example np.empty([2, 3]); */
+/** An array whose values do not matter; here they are zeros. @example np.empty([2, 3]); // f32[2,3] */
 export function empty(shape: number | Shape, options: DTypeLike | DTypeOption = {}): NDArray {
   return placed(filled("empty", shape, 0, options));
 }
@@ -110,7 +110,7 @@ export function empty(shape: number | Shape, options: DTypeLike | DTypeOption = 
 /**
  * `value`, a number or an array that broadcasts to `shape`, over a shape.
  *
- * @example np.full([2, 3], 7);
+ * @example np.full([2], 7); // [7, 7]
  */
 export function full<P extends string = "server">(
   shape: number | Shape,
@@ -146,17 +146,17 @@ function filledLike(name: string, x: ArrayLike<string>, value: number, options: 
   return beside(like, () => lax.full(shape, value, dtypeOption(name, options, like.aval.dtype)));
 }
 
-/** Zeros of the shape, dtype and placement of `x`. @example np.zerosLike(params); */
+/** Zeros of the shape, dtype and placement of `x`. @example np.zerosLike(np.array([1, 2])); // [0, 0] */
 export function zerosLike<P extends string = "server">(x: ArrayLike<P>, options: LikeOptions = {}): NDArray<P> {
   return placed(filledLike("zerosLike", x, 0, options));
 }
 
-/** Ones of the shape, dtype and placement of `x`. @example np.onesLike(params); */
+/** Ones of the shape, dtype and placement of `x`. @example np.onesLike(np.array([1, 2])); // [1, 1] */
 export function onesLike<P extends string = "server">(x: ArrayLike<P>, options: LikeOptions = {}): NDArray<P> {
   return placed(filledLike("onesLike", x, 1, options));
 }
 
-/** `value` over the shape, dtype and placement of `x`. @example np.fullLike(params, 0.1); */
+/** `value` over the shape, dtype and placement of `x`. @example np.fullLike(np.array([1, 2]), 0.1); // [0.1, 0.1] */
 export function fullLike<P extends string = "server">(
   x: ArrayLike<P>,
   value: number,
@@ -224,7 +224,7 @@ export interface EyeOptions extends DTypeOption {
 /**
  * Ones on a diagonal, zeros elsewhere: `eye(n)` is n × n, `eye(n, m)` n × m.
  *
- * @example np.eye(3);
+ * @example np.eye(2); // [[1, 0], [0, 1]]
  */
 export function eye(n: number, m: number | EyeOptions = n, options: EyeOptions = {}): NDArray {
   const [columns, { k = 0, dtype }] = typeof m === "number" ? [m, options] : [n, m];
@@ -232,7 +232,7 @@ export function eye(n: number, m: number | EyeOptions = n, options: EyeOptions =
   return placed(convert("eye", onDiagonal, resolveDType("eye", dtype ?? "f32")));
 }
 
-/** The identity matrix. @example np.identity(3); */
+/** The identity matrix. @example np.identity(2); // [[1, 0], [0, 1]] */
 export function identity(n: number, options: DTypeOption = {}): NDArray {
   return eye(n, n, options);
 }

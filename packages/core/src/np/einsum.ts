@@ -11,7 +11,7 @@ import { type ArrayLike, asValue, placed } from "./operand.ts";
  * f32.
  *
  * @throws FAX1203 for subscripts that do not parse or do not fit the operands, FAX1201 for sizes that differ
- * @example np.einsum("bij,bjk->bik", x, y);
+ * @example np.einsum("bij,bjk->bik", np.ones([8, 2, 3]), np.ones([8, 3, 4])); // f32[8,2,4]
  */
 export function einsum<P extends string = "server">(subscripts: string, ...operands: ArrayLike<P>[]): NDArray<P> {
   const values = operands.map((operand) => asValue("einsum", operand));

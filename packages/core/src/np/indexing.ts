@@ -33,7 +33,7 @@ type AxisIndex =
  * least number, for bools false).
  *
  * @throws FAX1202 for more indices than axes, FAX1203 for a number out of range, FAX1102 for indices that are not integers
- * @example sliceOf(x, 0, [1, 3], null); // NumPy's x[0, 1:3, None]
+ * @example np.array([[1, 2, 3], [4, 5, 6]]).slice(0, [1, 3], null); // [[2], [3]]
  */
 export function sliceOf<P extends string>(x: NDArray<P>, indices: readonly Index<NoInfer<P>>[]): NDArray<P> {
   const perAxis = complete(x, indices);
@@ -228,7 +228,7 @@ export interface TakeOptions {
  * The elements at `indices` along `axis`; the shape of the indices replaces that axis.
  *
  * @throws FAX1102 for indices that are not integers, FAX1202 for an axis that the array does not have
- * @example np.take(rows, np.array([2, 0], { dtype: np.int32 }), 0);
+ * @example np.take(np.array([10, 20, 30]), np.array([2, 0], { dtype: np.int32 }), 0); // [30, 10]
  */
 export function take<P extends string = "server">(
   x: ArrayLike<P>,

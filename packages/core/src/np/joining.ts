@@ -40,7 +40,7 @@ function join(name: string, values: readonly Value[], axis: number): Value {
  * Arrays joined along an axis that they have; flattened first if `axis` is null.
  *
  * @throws FAX1201 if the other sizes differ
- * @example np.concatenate([a, b], 0);
+ * @example np.concatenate([[1, 2], [3]], 0); // [1, 2, 3]
  */
 export function concatenate<P extends string = "server">(
   arrays: readonly ArrayLike<P>[] | NDArray<P>,
@@ -64,7 +64,7 @@ export function concatenate<P extends string = "server">(
  * Arrays of one shape joined along a new axis.
  *
  * @throws FAX1201 if the shapes differ
- * @example np.stack([np.zeros([3]), np.ones([3])]); // [2,3]
+ * @example np.stack([np.zeros([3]), np.ones([3])]); // f32[2,3]
  */
 export function stack<P extends string = "server">(
   arrays: readonly ArrayLike<P>[] | NDArray<P>,
@@ -88,7 +88,7 @@ export function stack<P extends string = "server">(
   );
 }
 
-/** Arrays joined as rows; one-dimensional ones are rows. @example np.vstack([[1, 2], [3, 4]]); // [2,2] */
+/** Arrays joined as rows; one-dimensional ones are rows. @example np.vstack([[1, 2], [3, 4]]); // f32[2,2] */
 export function vstack<P extends string = "server">(arrays: readonly ArrayLike<P>[] | NDArray<P>): NDArray<P> {
   const rows = joinable("vstack", arrays).map((value) =>
     value.ndim >= 2 ? value : lax.reshape(value, [1, sizeOf(value.shape)]),
@@ -96,7 +96,7 @@ export function vstack<P extends string = "server">(arrays: readonly ArrayLike<P
   return placed(join("vstack", rows, 0));
 }
 
-/** Arrays joined along their columns; one-dimensional ones end to end. @example np.hstack([[1, 2], [3]]); // [3] */
+/** Arrays joined along their columns; one-dimensional ones end to end. @example np.hstack([[1, 2], [3]]); // [1, 2, 3] */
 export function hstack<P extends string = "server">(arrays: readonly ArrayLike<P>[] | NDArray<P>): NDArray<P> {
   const values = joinable("hstack", arrays).map((value) => (value.ndim === 0 ? lax.reshape(value, [1]) : value));
   return placed(join("hstack", values, (values[0] as Value).ndim === 1 ? 0 : 1));
@@ -118,7 +118,7 @@ function boundsOf(indices: readonly number[], size: number): number[] {
  * The parts of an array along an axis: so many equal ones, or cut before each index of a list.
  *
  * @throws FAX1203 if the axis does not divide into so many equal parts
- * @example const [a, b] = np.split(np.arange(6), 2);
+ * @example const [a, b] = np.split(np.arange(6), 2); // [0, 1, 2], [3, 4, 5]
  */
 export function split<P extends string = "server">(
   x: ArrayLike<P>,
@@ -144,7 +144,7 @@ export function split<P extends string = "server">(
 /**
  * {@link split} whose parts may differ by one: the first ones are longer.
  *
- * @example np.arraySplit(np.arange(5), 2); // [0, 1, 2] and [3, 4]
+ * @example np.arraySplit(np.arange(5), 2); // [0, 1, 2], [3, 4]
  */
 export function arraySplit<P extends string = "server">(
   x: ArrayLike<P>,

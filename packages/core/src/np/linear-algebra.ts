@@ -53,7 +53,7 @@ export const dot: Binary = product("dot", (x, y) => {
  * Accumulates in f32.
  *
  * @throws FAX1201 if the lengths differ or the other axes do not broadcast, FAX1203 for scalars
- * @example np.matmul(np.ones([2, 3]), np.ones([3, 4])); // [2,4]
+ * @example np.matmul(np.ones([2, 3]), np.ones([3, 4])); // f32[2,4]
  */
 export const matmul: Binary = product("matmul", (x, y) => {
   if (x.ndim === 0 || y.ndim === 0) {
@@ -108,7 +108,7 @@ function flat(name: string, x: Value): Value {
  * The sum over pairs of axes: the last `n` of `x` with the first `n` of `y`, or those that `[axes of x, axes of y]` names.
  *
  * @throws FAX1201 if the sizes differ, FAX1202 for axes that do not exist
- * @example np.tensordot(np.ones([2, 3, 4]), np.ones([3, 4, 5]), 2); // [2,5]
+ * @example np.tensordot(np.ones([2, 3, 4]), np.ones([3, 4, 5]), 2); // f32[2,5]
  */
 export function tensordot<P extends string = "server">(
   x: ArrayLike<P>,

@@ -71,7 +71,7 @@ export const logicalNot: Unary = ((x: ArrayLike<string>): Value => lax.not(truth
  * goes to the operand that was chosen.
  *
  * @throws FAX1201 if the shapes do not broadcast
- * @example np.where(np.greater(x, 0), x, 0);
+ * @example np.where(np.array([true, false]), np.array([1, 2]), 0); // [1, 0]
  */
 export function where<P extends string = "server">(
   condition: ArrayLike<P>,
@@ -117,7 +117,7 @@ export function isclose<P extends string = "server">(
 /**
  * Whether all elements are close, as a scalar bool array; see {@link isclose}.
  *
- * @example await np.allclose(x, y).item();
+ * @example await np.allclose([1, 2], [1, 2.1]).item(); // false
  */
 export function allclose<P extends string = "server">(
   x: ArrayLike<P>,
@@ -130,7 +130,7 @@ export function allclose<P extends string = "server">(
 /**
  * Whether shapes and all elements are equal, as a scalar bool array.
  *
- * @example await np.arrayEqual(x, y).item();
+ * @example await np.arrayEqual([1, 2], [1, 2]).item(); // true
  */
 export function arrayEqual<P extends string = "server">(x: ArrayLike<P>, y: ArrayLike<NoInfer<P>>): NDArray<P> {
   const [left, right] = [asValue("arrayEqual", x), asValue("arrayEqual", y)];

@@ -13,7 +13,7 @@ export function movable(name: string, x: ArrayLike<string>): Value {
  * The elements in row-major order in another shape; one size may be -1 and is then inferred.
  *
  * @throws FAX1203 if the sizes do not fit
- * @example np.reshape(np.arange(6), [2, -1]); // [2,3]
+ * @example np.reshape(np.arange(6), [2, -1]); // i32[2,3]
  */
 export function reshape<P extends string = "server">(x: ArrayLike<P>, shape: number | Shape): NDArray<P> {
   const value = movable("reshape", x);
@@ -30,7 +30,7 @@ export function ravel<P extends string = "server">(x: ArrayLike<P>): NDArray<P> 
  * The axes in the order that `axes` says, reversed unless said.
  *
  * @throws FAX1202 unless `axes` names each axis once
- * @example np.transpose(x, [0, 2, 1]);
+ * @example np.transpose(np.ones([2, 3, 4]), [0, 2, 1]); // f32[2,4,3]
  */
 export function transpose<P extends string = "server">(
   x: ArrayLike<P>,
@@ -56,7 +56,7 @@ export function permute(value: Value, order: readonly number[]): Value {
   return order.every((axis, i) => axis === i) ? value : lax.transpose(value, order);
 }
 
-/** Two axes exchanged. @example np.swapaxes(x, 0, -1); */
+/** Two axes exchanged. @example np.swapaxes(np.ones([2, 3, 4]), 0, -1); // f32[4,3,2] */
 export function swapaxes<P extends string = "server">(x: ArrayLike<P>, axis1: number, axis2: number): NDArray<P> {
   const value = movable("swapaxes", x);
   const a = normalizeAxis("swapaxes", axis1, value.ndim);
@@ -73,7 +73,7 @@ export function swapaxes<P extends string = "server">(x: ArrayLike<P>, axis1: nu
  * Axes moved to other positions; the others keep their order.
  *
  * @throws FAX1202 for axes that do not exist, or that occur twice
- * @example np.moveaxis(x, 0, -1);
+ * @example np.moveaxis(np.ones([2, 3, 4]), 0, -1); // f32[3,4,2]
  */
 export function moveaxis<P extends string = "server">(
   x: ArrayLike<P>,
@@ -99,7 +99,7 @@ export function moveaxis<P extends string = "server">(
  * Without axes of size 1: without all of them, or those that `axis` names.
  *
  * @throws FAX1203 for a named axis of another size
- * @example np.squeeze(np.zeros([1, 3, 1])); // [3]
+ * @example np.squeeze(np.zeros([1, 3, 1])); // f32[3]
  */
 export function squeeze<P extends string = "server">(
   x: ArrayLike<P>,
@@ -125,7 +125,7 @@ export function squeeze<P extends string = "server">(
  * New axes of size 1 at the given positions of the result.
  *
  * @throws FAX1202 for positions that the result does not have
- * @example np.expandDims(np.zeros([3]), 0); // [1,3]
+ * @example np.expandDims(np.zeros([3]), 0); // f32[1,3]
  */
 export function expandDims<P extends string = "server">(x: ArrayLike<P>, axis: number | readonly number[]): NDArray<P> {
   const value = movable("expandDims", x);
@@ -137,7 +137,7 @@ export function expandDims<P extends string = "server">(x: ArrayLike<P>, axis: n
  * `x` repeated along axes of size 1 and new leading axes until it has the shape.
  *
  * @throws FAX1201 if it does not broadcast to it
- * @example np.broadcastTo([1, 2], [3, 2]);
+ * @example np.broadcastTo([1, 2], [3, 2]); // [[1, 2], [1, 2], [1, 2]]
  */
 export function broadcastTo<P extends string = "server">(x: ArrayLike<P>, shape: number | Shape): NDArray<P> {
   const value = movable("broadcastTo", x);
@@ -159,7 +159,7 @@ export function broadcastTo<P extends string = "server">(x: ArrayLike<P>, shape:
  * All arrays broadcast to their common shape.
  *
  * @throws FAX1201 if there is none
- * @example const [a, b] = np.broadcastArrays([1, 2], [[3], [4]]);
+ * @example const [a, b] = np.broadcastArrays([1, 2], [[3], [4]]); // [[1, 2], [1, 2]], [[3, 3], [4, 4]]
  */
 export function broadcastArrays<P extends string = "server">(...arrays: ArrayLike<P>[]): NDArray<P>[] {
   const values = arrays.map((x) => movable("broadcastArrays", x));
@@ -283,7 +283,7 @@ export function repeat<P extends string = "server">(
  * axes.
  *
  * @throws FAX1203 for arrays of more than one dimension
- * @example const [x, y] = np.meshgrid(np.arange(3), np.arange(2)); // both [2,3]
+ * @example const [x, y] = np.meshgrid([np.arange(3), np.arange(2)]); // i32[2,3], i32[2,3]
  */
 export function meshgrid<P extends string = "server">(
   arrays: readonly ArrayLike<P>[],

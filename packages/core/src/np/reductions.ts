@@ -69,7 +69,7 @@ function summable(name: string, x: ArrayLike<string>, dtype: DTypeLike | undefin
  * The sum over `axis`; 0 over nothing. f16 is summed in f32.
  *
  * @throws FAX1202 for an axis that the array does not have
- * @example np.sum(x, { axis: 0, keepdims: true }); // or np.sum(x, 0)
+ * @example np.sum(np.array([[1, 2], [3, 4]]), { axis: 0, keepdims: true }); // [[4, 6]]
  */
 export function sum<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions<SumOptions> = {}): NDArray<P> {
   const { dtype } = optionsOf(options);
@@ -214,12 +214,12 @@ export function ptp<P extends string = "server">(x: ArrayLike<P>, options: AxisO
   return placed(subtract(max(x, options) as Value, min(x, options) as Value));
 }
 
-/** Whether any element is nonzero, as bool; false over nothing. @example np.any(np.greater(x, 0), { axis: 1 }); */
+/** Whether any element is nonzero, as bool; false over nothing. @example np.any(np.array([[false, true], [false, false]]), { axis: 1 }); // [true, false] */
 export function any<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions = {}): NDArray<P> {
   return placed(reduceOver("any", truth(asValue("any", x)), options, (v, axes) => lax.reduce_or(v, axes)));
 }
 
-/** Whether all elements are nonzero, as bool; true over nothing. @example np.all(np.greater(x, 0)); */
+/** Whether all elements are nonzero, as bool; true over nothing. @example np.all(np.greater(np.array([1, 2]), 0)); // true */
 export function all<P extends string = "server">(x: ArrayLike<P>, options: AxisOrOptions = {}): NDArray<P> {
   return placed(reduceOver("all", truth(asValue("all", x)), options, (v, axes) => lax.reduce_and(v, axes)));
 }
@@ -257,7 +257,7 @@ function position(
  * The index of the first largest element along `axis` (of the flat array unless said), as i32; NaN counts as largest.
  *
  * @throws FAX1203 over nothing
- * @example np.argmax(logits, -1);
+ * @example np.argmax(np.array([[1, 3, 2], [9, 7, 8]]), -1); // [1, 0]
  */
 export function argmax<P extends string = "server">(
   x: ArrayLike<P>,

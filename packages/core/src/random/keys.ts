@@ -99,7 +99,7 @@ export function splitPair(generator: Value): [Value, Value] {
  * A key from a key and an integer, such as a round or a client's number.
  *
  * @throws FAX1102 for data that is not an integer scalar
- * @example random.foldIn(key, round);
+ * @example random.foldIn(key, 7);
  */
 export function foldIn<P extends string = "server">(
   generator: NDArray<P>,
