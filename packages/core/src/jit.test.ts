@@ -80,6 +80,8 @@ describe("lower", () => {
     expect(cost.dispatches).toBeGreaterThan(0);
     expect(cost.kernels).toBeLessThanOrEqual(cost.dispatches);
     expect(compiled.asText()).toContain("@compute");
+    // Once the pipelines are there a call allocates at once, and no finalizer can run in between.
+    await f(x).data();
     info.webgpu?.resetPeak();
     const before = stats();
     await f(x).data();
