@@ -30,7 +30,7 @@ export interface RowResult {
 }
 
 /** Results that are alive at once while a batch runs. */
-const mostResultBytes = 128 * 2 ** 20;
+const mostResultBytes = { cpu: 128 * 2 ** 20, gpu: 4 * 2 ** 30 } as const;
 
 export async function benchRow(
   row: Row,
@@ -67,7 +67,7 @@ export async function benchRow(
   }
   const mostCalls = Math.max(
     1,
-    Math.min(row.mode === "chained" ? 1000 : 64, Math.floor(mostResultBytes / resultBytes)),
+    Math.min(row.mode === "chained" ? 1000 : 64, Math.floor(mostResultBytes[profile.class] / resultBytes)),
   );
   const contenders = ready.map(({ library, prepared }) => contender(row, library.name, prepared, mostCalls));
   const bare = row.mode === "call" ? null : await bareCall(own, row.mode);

@@ -21,7 +21,7 @@ const copyElements = 8 * 2 ** 20;
 
 export async function measureFloor(device: GPUDevice, profile: AdapterProfile, quick: boolean): Promise<Floor> {
   const copy = await bestCopy(device);
-  const sizes = quick ? [512] : [512, 1024];
+  const sizes = quick ? [512] : profile.class === "gpu" ? [1024, 4096] : [512, 1024];
   const elements: MatmulElement[] = profile.features.includes("shader-f16") ? ["f32", "f16"] : ["f32"];
   const matmul = [];
   for (const element of elements) {
@@ -47,6 +47,11 @@ export function floorOf(row: Row, floor: Floor, clock: Clock): number {
   const element = row.needs === "shader-f16" ? "f16" : "f32";
   const rates = floor.matmul.filter((entry) => entry.element === element).map(({ rate }) => rate[clock]);
   return Math.max(row.bytes / floor.copy[clock], row.flops / Math.max(...rates));
+}
+
+/** Whether the floor is what moving the row's bytes takes, and not its operations. */
+export function boundByBytes(row: Row, floor: Floor, clock: Clock): boolean {
+  return floorOf(row, floor, clock) === row.bytes / floor.copy[clock];
 }
 
 async function bestCopy(device: GPUDevice): Promise<Sample> {

@@ -80,6 +80,14 @@ def array_rows(quick):
     n = 512 if quick else 1024
     yield f"softmax {n}²", jax.nn.softmax, (uniform(1, (n, n), 3),)
     yield f"layer norm {n}²", layer_norm, (uniform(1, (n, n), 3), uniform(2, (n,)), uniform(3, (n,)))
+    if quick or jax.devices()[0].platform == "cpu":
+        return
+    # As in rows/arrays.ts: what a GPU's caches do not hold.
+    large, n = 64 * MILLION, 8192
+    yield "chain of 10 over 64 M", chain, (uniform(1, (large,)),)
+    yield "sum of 64 M", jnp.sum, (uniform(1, (large,)),)
+    yield f"softmax {n}²", jax.nn.softmax, (uniform(1, (n, n), 3),)
+    yield f"layer norm {n}²", layer_norm, (uniform(1, (n, n), 3), uniform(2, (n,)), uniform(3, (n,)))
 
 
 def mlp_params(sizes):

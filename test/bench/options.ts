@@ -18,6 +18,8 @@ export interface BenchOptions {
   readonly clock: Clock;
   readonly json: string | null;
   readonly peers: string;
+  /** A Python that may have JAX, or what `jax_rows.py --json` wrote. */
+  readonly jax: string;
   /** Set in the child process that measures a library's first call. */
   readonly firstCall: string | null;
 }
@@ -31,7 +33,8 @@ export const usage = `npm run bench -- [options]
   --device DEVICE    ${devicePreferences.join(", ")}
   --clock CLOCK      ${clocks.join(" or ")} time in the table; cpu counts all threads of the process, for busy machines
   --json FILE        writes the results as JSON too
-  --peers FOLDER     where the other libraries are installed (test/bench/peers)`;
+  --peers FOLDER     where the other libraries are installed (test/bench/peers)
+  --jax SOURCE       a Python whose JAX runs the same rows (python3), or the JSON of an earlier run of jax_rows.py`;
 
 export function parseOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
@@ -46,6 +49,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       clock: { type: "string", default: "wall" },
       json: { type: "string" },
       peers: { type: "string", default: "test/bench/peers" },
+      jax: { type: "string", default: "python3" },
       "first-call": { type: "string" },
     },
   });
@@ -61,6 +65,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     clock: oneOf("--clock", values.clock, clocks),
     json: values.json ?? null,
     peers: values.peers,
+    jax: values.jax,
     firstCall: values["first-call"] ?? null,
   };
 }

@@ -2,6 +2,7 @@
 import type { RowResult } from "./bench-row.ts";
 import type { FirstCall } from "./first-call.ts";
 import { type Floor, floorOf } from "./floor.ts";
+import type { JaxRun } from "./jax.ts";
 import type { Library, LibraryName } from "./libraries/library.ts";
 import { type Clock, clocks, ratioOf, type Sample, spreadOf } from "./measure.ts";
 
@@ -106,13 +107,14 @@ export interface Run {
   readonly libraries: readonly Library[];
   readonly absent: Readonly<Partial<Record<LibraryName, string>>>;
   readonly floor: Floor | null;
+  readonly jax: JaxRun | null;
   readonly results: readonly RowResult[];
   readonly firstCalls: readonly FirstCall[];
   readonly compile: readonly Sample[];
 }
 
 export function jsonOf(run: Run): string {
-  const { results, libraries, floor, ...rest } = run;
+  const { results, libraries, floor, jax, ...rest } = run;
   const rows = results.map((result) => {
     const { row, entries, absent, peakBytes, checked } = result;
     return {
@@ -122,6 +124,7 @@ export function jsonOf(run: Run): string {
       peakBytes,
       checked,
       absent,
+      jaxMs: jax?.rows.get(row.name) ?? null,
       floorMs: Object.fromEntries(clocks.map((clock) => [clock, floorMs(result, floor, clock)])),
       entries: entries.map(({ samples, ...entry }) => ({
         ...entry,
@@ -131,5 +134,5 @@ export function jsonOf(run: Run): string {
     };
   });
   const versions = Object.fromEntries(libraries.map(({ name, version }) => [name, version]));
-  return `${JSON.stringify({ ...rest, versions, floor, rows }, null, 2)}\n`;
+  return `${JSON.stringify({ ...rest, versions, jax: jax && { version: jax.version, device: jax.device }, floor, rows }, null, 2)}\n`;
 }

@@ -6,7 +6,9 @@ import { benchRow, messageOf, type RowResult } from "./bench-row.ts";
 import { compileWithoutCache } from "./compile.ts";
 import { measureFirstCalls, printFirstCall } from "./first-call.ts";
 import { describeFloor, measureFloor } from "./floor.ts";
+import { jaxRun } from "./jax.ts";
 import { benchLibraries } from "./libraries/all.ts";
+import { limitLines } from "./limits.ts";
 import { type Sample, timed } from "./measure.ts";
 import { type BenchOptions, parseOptions, usage } from "./options.ts";
 import { firstCallCells, geometricMeans, headings, jsonOf, line, rowCells, spread } from "./report.ts";
@@ -29,13 +31,16 @@ async function main(options: BenchOptions): Promise<void> {
   for (const [name, reason] of Object.entries(absent)) print(`${name}: – ${reason}`);
   const floor = options.floor ? await measureFloor(adapter.own, adapter.profile, options.quick) : null;
   if (floor !== null) for (const text of describeFloor(floor)) print(text);
+  const jaxFound = jaxRun({ ...options, source: options.jax });
+  const jax = typeof jaxFound === "string" ? null : jaxFound;
+  print(jax === null ? `jax: – ${jaxFound as string}` : `jax ${jax.version} on ${jax.device}, in a process of its own`);
   print("");
 
   const peers = libraries.map(({ name }) => name).filter((name) => name !== "fax");
   print(line(headings(peers)));
   print(line(headings(peers).map(() => "---")));
   const rows = [
-    ...arrayRows(options.quick),
+    ...arrayRows(options.quick, adapter.profile.class),
     ...networkRows(options.quick),
     ...federatedRows(options.quick),
     ...callRows(),
@@ -58,11 +63,12 @@ async function main(options: BenchOptions): Promise<void> {
   if (compile.length > 0) print(line([compileName, "–", "–", "–", "–", "–", spread(compile, options.clock), "–"]));
   print("");
   for (const text of geometricMeans(results, peers, options.clock)) print(text);
+  for (const text of limitLines(results, floor, jax, options.clock)) print(text);
   if (options.json !== null) {
     const { version: node } = process;
     const machine = { node, cpus: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}` };
     const run = { adapter: adapter.info.reason, date: new Date().toISOString(), ...machine, quick: options.quick };
-    writeFileSync(options.json, jsonOf({ ...run, libraries, absent, floor, results, firstCalls, compile }));
+    writeFileSync(options.json, jsonOf({ ...run, libraries, absent, floor, jax, results, firstCalls, compile }));
   }
 }
 

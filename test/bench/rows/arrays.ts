@@ -189,8 +189,13 @@ const layerNorm = (size: number): Row => ({
   },
 });
 
-export function arrayRows(quick: boolean): Row[] {
-  const sizes = quick ? [256, 512] : [256, 512, 1024, 2048];
+/** A GPU's caches hold the arrays of the ordinary rows: those that are about its memory are larger. */
+function largeRows(): Row[] {
+  return [chain(64 * million), sum(64 * million), softmax(8192), layerNorm(8192)];
+}
+
+export function arrayRows(quick: boolean, adapter: "cpu" | "gpu"): Row[] {
+  const sizes = quick ? [256, 512] : [256, 512, 1024, 2048, ...(adapter === "gpu" ? [4096] : [])];
   const large = (quick ? 1 : 4) * million;
   return [
     ...sizes.map((size) => matmul(size, "f32")),
@@ -201,5 +206,6 @@ export function arrayRows(quick: boolean): Row[] {
     sum(large),
     softmax(quick ? 512 : 1024),
     layerNorm(quick ? 512 : 1024),
+    ...(adapter === "gpu" && !quick ? largeRows() : []),
   ];
 }
