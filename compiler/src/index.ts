@@ -30,9 +30,12 @@ export { parseJaxpr } from "./ir/parse.ts";
 export { printJaxpr, type PrintOptions } from "./ir/print.ts";
 export { erasedAval, erasePlacements } from "./lower/erase-placements.ts";
 export { inspectStage, type InspectStageOptions, type Stage, stages } from "./inspect.ts";
+export { type Candidate, describeSchedule, type Schedule } from "./codegen/schedule.ts";
+export { sameSchedule, type ScheduleChoice, settingsOf } from "./codegen/schedule-choice.ts";
 export {
   CompiledProgram,
   flatten as flattenPlacements,
+  type Foreknowledge,
   fused,
   generate,
   lowered,

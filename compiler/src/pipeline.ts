@@ -1,5 +1,6 @@
 /** The way of a program, from the Jaxpr that tracing made to what runs. It reads top to bottom; nothing flows backwards. */
 import { generateExecutable } from "./codegen/index.ts";
+import type { ScheduleChoice } from "./codegen/schedule-choice.ts";
 import { debugSwitches } from "./diagnostics/index.ts";
 import type { AdapterProfile, Executable } from "./executable.ts";
 import { fuse } from "./fuse/fuse.ts";
@@ -69,16 +70,31 @@ export function planned(
   return { program, plan };
 }
 
-/** What runs on an adapter; `donated` inputs are given up by the caller. Throws FAX2003 for what the adapter cannot hold. */
-export function generate(jaxpr: Jaxpr, profile: AdapterProfile, donated: readonly number[] = []): Executable {
+/**
+ * What runs on an adapter; `donated` inputs are given up by the caller, `choose` may know better schedules than are
+ * estimated. Throws FAX2003 for what the adapter cannot hold.
+ */
+export function generate(
+  jaxpr: Jaxpr,
+  profile: AdapterProfile,
+  donated: readonly number[] = [],
+  choose?: ScheduleChoice,
+): Executable {
   const { program, plan } = planned(jaxpr, profile, donated);
   return reporter().stage(
     "generate",
     "wgsl",
-    () => generateExecutable(program, plan, profile),
+    () => generateExecutable(program, plan, profile, choose),
     ({ kernels }) => kernels.map(({ source }) => source).join("\n"),
   );
 }
+
+/** What is known of an adapter, or of the program on it, before it is compiled. */
+export interface Foreknowledge {
+  readonly choose?: ScheduleChoice;
+}
+
+const nothing: Foreknowledge = {};
 
 /** A program that is ready to run: on the reference evaluator as it is, on a device after lowering for its adapter. */
 export class CompiledProgram {
@@ -86,7 +102,11 @@ export class CompiledProgram {
   readonly jaxpr: Jaxpr;
   /** Inputs, by position, whose values the caller gives up. */
   readonly donated: readonly number[];
-  #executable: { readonly profile: AdapterProfile; readonly executable: Executable } | null = null;
+  #compiled: {
+    readonly profile: AdapterProfile;
+    readonly known: Foreknowledge;
+    readonly executable: Executable;
+  } | null = null;
 
   constructor(jaxpr: Jaxpr, donated: readonly number[] = []) {
     this.jaxpr = jaxpr;
@@ -94,11 +114,11 @@ export class CompiledProgram {
   }
 
   /** Lowered for an adapter; computed once. */
-  executable(profile: AdapterProfile): Executable {
-    if (this.#executable === null || this.#executable.profile !== profile) {
-      this.#executable = { profile, executable: generate(this.jaxpr, profile, this.donated) };
+  executable(profile: AdapterProfile, known: Foreknowledge = nothing): Executable {
+    if (this.#compiled?.profile !== profile || this.#compiled.known !== known) {
+      this.#compiled = { profile, known, executable: generate(this.jaxpr, profile, this.donated, known.choose) };
     }
-    return this.#executable.executable;
+    return this.#compiled.executable;
   }
 }
 

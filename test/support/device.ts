@@ -4,6 +4,7 @@ import {
   CompiledProgram,
   type Eqn,
   erasedAval,
+  type Foreknowledge,
   fromMembers,
   generate,
   hostArray,
@@ -17,9 +18,15 @@ import {
   toMembers,
   type Var,
 } from "@fax/compiler";
-import type { Executable } from "@fax/compiler/executable";
+import type { AdapterProfile, Executable } from "@fax/compiler/executable";
 import { type BufferHandle, openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
 import { hostArrayOf } from "./values.ts";
+
+interface RunOptions {
+  readonly optimized?: boolean;
+  readonly profile?: AdapterProfile;
+  readonly known?: Foreknowledge;
+}
 
 /** A device for tests, with the programs that it has compiled. */
 export class TestDevice {
@@ -38,11 +45,15 @@ export class TestDevice {
     return new TestDevice(device);
   }
 
-  /** As it stands, or optimized as `jit` does. */
-  async run(jaxpr: Jaxpr, inputs: readonly PlacedValue[], { optimized = true } = {}): Promise<PlacedValue[]> {
+  /** As it stands, or optimized as `jit` does; compiled for the device, or as if it were another that it can stand for. */
+  async run(
+    jaxpr: Jaxpr,
+    inputs: readonly PlacedValue[],
+    { optimized = true, profile = this.gpu.profile, known = {} }: RunOptions = {},
+  ): Promise<PlacedValue[]> {
     const program = new CompiledProgram(optimized ? optimize(jaxpr) : jaxpr);
     const uploads = inputs.map((value, i) => this.#upload(value, jaxpr.invars[i] as Var));
-    return this.#finish(this.gpu.execute(program.executable(this.gpu.profile), uploads), jaxpr.outvars, uploads);
+    return this.#finish(this.gpu.execute(program.executable(profile, known), uploads), jaxpr.outvars, uploads);
   }
 
   /** Each equation as a program of its own, results staying on the device: what runs outside of `jit`. */

@@ -18,13 +18,19 @@ import type { MemoryPlan, PlannedCopy } from "../fuse/memory-plan-types.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { LoopCounter, Tensor } from "../lower/expr.ts";
 import { bindingsOf } from "./bindings.ts";
-import { generateKernel } from "./generate-kernel.ts";
+import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
 import { keyOfKernel } from "./kernel-key.ts";
+import type { ScheduleChoice } from "./schedule-choice.ts";
 import { sizeOfAxes } from "./space.ts";
 
-/** Throws FAX2003 for an array that the adapter cannot bind. */
-export function generateExecutable(program: FusedProgram, plan: MemoryPlan, profile: AdapterProfile): Executable {
-  const assembler = new Assembler(plan, profile);
+/** Throws FAX2003 for an array that the adapter cannot bind. `choose` may know better schedules than are estimated. */
+export function generateExecutable(
+  program: FusedProgram,
+  plan: MemoryPlan,
+  profile: AdapterProfile,
+  choose: ScheduleChoice = () => null,
+): Executable {
+  const assembler = new Assembler(plan, profile, choose);
   const steps = assembler.steps(program.steps, []);
   return {
     buffers: plan.buffers,
@@ -43,10 +49,12 @@ class Assembler {
   private readonly known = new Map<string, Extract<Step, { kind: "dispatch" }>>();
   private readonly plan: MemoryPlan;
   private readonly profile: AdapterProfile;
+  private readonly choose: ScheduleChoice;
 
-  constructor(plan: MemoryPlan, profile: AdapterProfile) {
+  constructor(plan: MemoryPlan, profile: AdapterProfile, choose: ScheduleChoice) {
     this.plan = plan;
     this.profile = profile;
+    this.choose = choose;
   }
 
   private bufferOf(tensor: Tensor): BufferRef {
@@ -98,10 +106,13 @@ class Assembler {
       const buffers = bindingsOf(kernel, assignment, this.profile).map(({ buffer }) => buffer);
       return [{ ...known, buffers }];
     }
-    const { code, buffers, workgroups } = generateKernel(kernel, { assignment, loops, profile: this.profile });
+    const { profile } = this;
+    const schedule = kernel.beside ? null : this.choose(key, () => candidateSchedules(kernel, { assignment, profile }));
+    const given = schedule === null ? {} : { schedule };
+    const { code, buffers, workgroups } = generateKernel(kernel, { assignment, loops, profile, ...given });
     const index = this.kernelIndices.get(code.source) ?? this.kernels.push(code) - 1;
     this.kernelIndices.set(code.source, index);
-    const cost = costOfKernel(kernel, this.profile);
+    const cost = costOfKernel(kernel, profile);
     const dispatch = { kind: "dispatch", kernel: index, buffers, workgroups, ...cost } as const;
     this.known.set(key, dispatch);
     return [dispatch];
