@@ -70,3 +70,27 @@ export function writeEpilogue(epilogue: Epilogue, context: KernelContext): strin
   const parameters = `batch: i32, m: i32, n: i32, sum: ${registerType("f32", lanes)}`;
   return `fn ${context.prefix ?? ""}store_result(${parameters}) {\n${writer.root.render("  ")}}`;
 }
+
+/**
+ * Calls the epilogue for each of a thread's sums, which lie in variables: one call in a loop. Compilers of software
+ * adapters spend more on an epilogue for each sum than on the product itself, up to seconds a kernel.
+ */
+export function writeTileStores(
+  writer: ExprWriter,
+  { sums, type, cell }: { readonly sums: readonly string[]; readonly type: string; readonly cell: Axis },
+  store: (sum: string) => void,
+): void {
+  if (sums.length === 1) {
+    for (const sum of sums) store(sum);
+    return;
+  }
+  writer.statement(`var sum = ${type}(0.0);`);
+  writer.block(`for (var cell = 0; cell < ${sums.length}; cell++) {`, () => {
+    writer.bindAxis(cell, "cell");
+    writer.block("switch (cell) {", () => {
+      sums.forEach((sum, i) => writer.statement(`case ${i} { sum = ${sum}; }`));
+      writer.statement("default {}");
+    });
+    store("sum");
+  });
+}

@@ -10,7 +10,7 @@ import {
   writeIndex,
   type WriterContext,
 } from "./kernel-body.ts";
-import { planEpilogue, writeEpilogue } from "./matmul-epilogue.ts";
+import { planEpilogue, writeEpilogue, writeTileStores } from "./matmul-epilogue.ts";
 import { orderFactors, type RegisterSchedule } from "./matmul-schedule.ts";
 import { axisOf, sizeOfAxes, unravel } from "./space.ts";
 import { ExprWriter } from "./wgsl-expr.ts";
@@ -95,14 +95,16 @@ export function writeRegisterMatmul(
     }
   });
   const batchText = writer.emit(batch).text;
-  for (const { row, column, name } of cells) {
-    const rowPosition = at(rowBlock, rowTile, row);
-    const columnPosition = at(columnBlock, columnTile, column);
-    const [r, c] = [writer.emit(rowPosition).text, writer.emit(columnPosition).text];
-    const call = `${context.prefix ?? ""}store_result(${batchText}, ${r}, ${c}, ${name});`;
+  const cell = newAxis(cells.length);
+  const within = unravel([newAxis(rowTile), newAxis(columnTile)], axisOf(cell, canonical), canonical);
+  const [rowWithin, columnWithin] = [...within.values()].reverse() as [Expr, Expr];
+  writeTileStores(writer, { sums: cells.map(({ name }) => name), type, cell }, (sum) => {
+    const r = writer.emitNamed(canonical.binary("add", at(rowBlock, rowTile, 0), rowWithin)).text;
+    const c = writer.emitNamed(canonical.binary("add", at(columnBlock, columnTile, 0), columnWithin)).text;
+    const call = `${context.prefix ?? ""}store_result(${batchText}, ${r}, ${c}, ${sum});`;
     const guards = [m % rowTile ? `${r} < ${m}` : "", columns % columnTile ? `${c} < ${columns}` : ""].filter(Boolean);
     writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
-  }
+  });
   return {
     declarations: [writeEpilogue(epilogue, context)],
     main: writer.root.render("  "),
