@@ -65,8 +65,15 @@ export interface Executable {
   readonly inputs: readonly ValueSpec[];
   /** Several outputs may share a buffer, and an output's buffer may be an input's: the value is the input then. */
   readonly outputs: readonly ValueSpec[];
-  /** The most bytes of temps and outputs that exist at once during a call; inputs count apart. */
+  /** What temps and outputs take of a device, as `allocatedBytes` counts; they exist at once. Inputs count apart. */
   readonly peakBytes: number;
+  /** The most bytes of values that are alive at once: what no plan of these steps could go below. */
+  readonly peakLowerBound: number;
+}
+
+/** What a buffer takes of a device: allocations are multiples of 256 bytes. */
+export function allocatedBytes(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / 256)) * 256;
 }
 
 /** What code generation may use, read from an adapter (or fixed, for looking at code without one). */

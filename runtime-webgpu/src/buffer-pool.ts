@@ -1,8 +1,10 @@
 /**
- * Device buffers, reused by size class. A buffer may be taken again as soon as its last use is recorded: commands run in
+ * Device buffers, reused by size class: little more than what was asked for, since a program asks for the same sizes
+ * again and again. A buffer may be taken again as soon as its last use is recorded: commands run in
  * order. What a buffer held before is still in it. The one made first is taken first: however a program's values are
  * freed, its calls meet the same buffers together again, and so their bind groups.
  */
+import { allocatedBytes } from "@fax/compiler/executable";
 import { IdHeap } from "./id-heap.ts";
 
 /** What a kernel is bound to: a buffer, from an offset on. */
@@ -28,8 +30,6 @@ export function nextBufferId(): number {
   return nextId++;
 }
 
-/** Little more than what was asked for: a program asks for the same sizes again and again. */
-const granularity = 256;
 const idleFloor = 256 * 2 ** 20;
 
 export class BufferPool {
@@ -124,7 +124,7 @@ export class BufferPool {
   }
 
   #capacity(bytes: number): number {
-    return Math.min(Math.ceil(bytes / granularity) * granularity, this.#maxSize - (this.#maxSize % 4));
+    return Math.min(allocatedBytes(bytes), this.#maxSize - (this.#maxSize % 4));
   }
 
   /** Other classes than the one in use now go first. */

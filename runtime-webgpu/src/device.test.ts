@@ -66,6 +66,7 @@ function program(parts: {
     inputs: parts.inputs.map(value),
     outputs: parts.outputs.map(value),
     peakBytes: 0,
+    peakLowerBound: 0,
   };
 }
 

@@ -64,6 +64,7 @@ const increment: Executable = {
   inputs: [{ dtype: "f32", shape: [size], buffer: 0 }],
   outputs: [{ dtype: "f32", shape: [size], buffer: 2 }],
   peakBytes: 2 * bytes,
+  peakLowerBound: 2 * bytes,
 };
 
 /** What a front end has in the user's hands: the value lives as long as this object. */

@@ -48,6 +48,7 @@ ${body}
     inputs: [{ dtype: "f32", shape: [input], buffer: 0 }],
     outputs: [{ dtype: "f32", shape: [output], buffer: 1 }],
     peakBytes: 4 * output,
+    peakLowerBound: 4 * output,
   };
 }
 

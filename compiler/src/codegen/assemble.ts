@@ -39,6 +39,7 @@ export function generateExecutable(
     inputs: program.inputs.map((tensor) => assembler.value(tensor)),
     outputs: program.outputs.map((tensor) => assembler.value(tensor)),
     peakBytes: plan.peakBytes,
+    peakLowerBound: plan.peakLowerBound,
   };
 }
 

@@ -520,6 +520,7 @@ describe("loops", () => {
           [inner.id, { before: [], after: [] }],
         ]),
         peakBytes: 32,
+        peakLowerBound: 32,
         reasons: [],
       },
       device.profile,

@@ -42,7 +42,7 @@ export function plainPlan(
     buffers.push({ bytes, role, label: `t${tensor.id}` });
   }
   for (const [tensor, other] of aliases) assignment.set(tensor.id, assignment.get(other.id) ?? 0);
-  return { buffers, assignment, loops: new Map(), peakBytes: 0, reasons: [] };
+  return { buffers, assignment, loops: new Map(), peakBytes: 0, peakLowerBound: 0, reasons: [] };
 }
 
 export function programOf(

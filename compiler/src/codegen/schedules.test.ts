@@ -180,6 +180,7 @@ describe.each(["cpu", "gpu"] as const)("schedules for adapters of class %s", (ad
       inputs: inputs.map(value),
       outputs: outputs.map(value),
       peakBytes: 0,
+      peakLowerBound: 0,
     };
     const results = await runExecutable(device, executable, data);
     const faults = evaluateFused(program, data).flatMap((expected, i) =>

@@ -38,8 +38,10 @@ export interface MemoryPlan {
   readonly assignment: ReadonlyMap<number, BufferRef>;
   /** By `LoopCounter.id`, for every loop. */
   readonly loops: ReadonlyMap<number, LoopPlan>;
-  /** Bytes of all temps and outputs that have buffers of their own. They exist at once while a call runs. */
+  /** What all temps and outputs that have buffers of their own take of a device. They exist at once while a call runs. */
   readonly peakBytes: number;
+  /** The most bytes of values that are alive at once. */
+  readonly peakLowerBound: number;
   /** Decisions with their reasons, for `inspect --stage memory`. */
   readonly reasons: readonly string[];
 }

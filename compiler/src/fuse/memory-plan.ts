@@ -4,14 +4,14 @@
  * overlap then share buffers, largest first. Inputs are never written, but for donated ones: what is stored later may take
  * their place.
  */
-import { type AdapterProfile, type BufferRef, type BufferSpec, storageBytes } from "../executable.ts";
+import { type AdapterProfile, allocatedBytes, type BufferRef, type BufferSpec } from "../executable.ts";
 import { invariant } from "../diagnostics/index.ts";
-import { sameShape, sizeOf } from "../ir/shape.ts";
 import type { Tensor } from "../lower/expr.ts";
-import { loadsOf } from "../lower/expr-pool.ts";
+import { writesOver } from "./in-place.ts";
 import { boundTensors } from "./kernel-tensors.ts";
-import { type FusedProgram, type Kernel, partsOf } from "./kernel.ts";
+import type { FusedProgram } from "./kernel.ts";
 import { type LoopSpan, type Lifetime, timelineOf, type Timeline } from "./lifetimes.ts";
+import { bytesOfTensor, liveBytes } from "./live-bytes.ts";
 import type { LoopPlan, MemoryPlan, PlannedCopy } from "./memory-plan-types.ts";
 
 interface Interval {
@@ -82,13 +82,14 @@ class Planner {
       loops.set(id, { before: before.map(toCopy), after: after.map(toCopy) });
     const assignment = new Map<number, BufferRef>();
     for (const { tensor } of this.#timeline.lifetimes.values()) assignment.set(tensor.id, refOf(tensor));
-    const peakBytes = buffers.reduce((sum, { role, bytes }) => (role === "input" ? sum : sum + bytes), 0);
-    return { buffers, assignment, loops, peakBytes, reasons: this.#reasons };
+    const own = buffers.filter(({ role }) => role !== "input");
+    const peakBytes = own.reduce((sum, { bytes }) => sum + allocatedBytes(bytes), 0);
+    const live = liveBytes(this.#program, this.#profile, [...this.#donated], this.#timeline);
+    return { buffers, assignment, loops, peakBytes, peakLowerBound: Math.max(0, ...live), reasons: this.#reasons };
   }
 
   #bytesOf(tensor: Tensor): number {
-    const bytes = sizeOf(tensor.shape) * storageBytes(tensor.dtype, this.#profile);
-    return Math.max(4, Math.ceil(bytes / 4) * 4);
+    return bytesOfTensor(tensor, this.#profile);
   }
 
   #placeTensors(): void {
@@ -299,6 +300,8 @@ class Planner {
   }
 
   #describe(tensor: Tensor): string {
+    const input = this.#program.inputs.indexOf(tensor);
+    if (input >= 0) return `${this.#donated.has(input) ? "the donated " : ""}input ${input}`;
     const { kernel } = this.#lifetime(tensor);
     return `${tensor.dtype}[${tensor.shape.join(",")}] of ${kernel?.name ?? "a loop"}`;
   }
@@ -374,25 +377,4 @@ interface CarryCopy {
   /** A slot. */
   readonly to: number;
   readonly bytes: number;
-}
-
-/**
- * Whether the kernel may store `result` over `source`: it reads `source` only where it stores `result`, at the same
- * element and for the same point.
- */
-function writesOver(kernel: Kernel, source: Tensor, result: Tensor): boolean {
-  if (source.dtype !== result.dtype || !sameShape(source.shape, result.shape)) return false;
-  const stages = partsOf(kernel).flatMap((part) => part.stages);
-  return stages.every((stage) => {
-    const bodies =
-      stage.kind === "reduce"
-        ? stage.reductions.map((reduction) => reduction.body)
-        : stage.stores.map((store) => store.value);
-    const indices = stage.kind === "store" ? stage.stores.flatMap((store) => store.index) : [];
-    if (loadsOf(indices).some((load) => load.tensor === source)) return false;
-    const loads = loadsOf(bodies).filter((load) => load.tensor === source);
-    if (loads.length === 0) return true;
-    const target = stage.kind === "store" ? stage.stores.find((store) => store.tensor === result) : undefined;
-    return target !== undefined && loads.every((load) => load.index.every((at, d) => at === target.index[d]));
-  });
 }

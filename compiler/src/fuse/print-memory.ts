@@ -5,8 +5,12 @@ import { boundTensors } from "./kernel-tensors.ts";
 import type { MemoryPlan, PlannedCopy } from "./memory-plan-types.ts";
 
 export function printMemoryPlan(program: FusedProgram, plan: MemoryPlan): string {
-  const lines = [`memory, ${bytesText(plan.peakBytes)} at the peak {`];
-  plan.buffers.forEach(({ bytes, role, label }, i) => lines.push(`  b${i}: ${bytesText(bytes)} ${role} # ${label}`));
+  const lines = [
+    `memory, ${bytesText(plan.peakBytes)} at the peak, of which at least ${plan.peakLowerBound.toLocaleString("en-US")} are alive at once {`,
+  ];
+  plan.buffers.forEach(({ bytes, role, donated, label }, i) =>
+    lines.push(`  b${i}: ${bytesText(bytes)} ${role}${donated === true ? ", donated" : ""} # ${label}`),
+  );
   lines.push(...printSteps(program.steps, plan, "  "));
   const outputs = program.outputs.map((tensor) => refText(plan.assignment.get(tensor.id)));
   lines.push(`  return ${outputs.join(", ")}`, ...plan.reasons.map((reason) => `  # ${reason}`), "}");

@@ -22,6 +22,8 @@ export interface CostAnalysis {
   readonly dispatches: number;
   /** Bytes that a call allocates: its results and all that it keeps in between. Its arguments count apart. */
   readonly peakBytes: number;
+  /** The most bytes of values that are alive at once, in the order in which the kernels run: `peakBytes` is no less. */
+  readonly peakLowerBound: number;
 }
 
 /** What `jit(f).lower(...args)` gives. */
@@ -73,7 +75,7 @@ export class Compiled {
    * const { flops, peakBytes } = (await jit(loss).lower(w, x).compile()).costAnalysis();
    */
   costAnalysis(): CostAnalysis {
-    const { kernels, peakBytes, steps } = this.executable;
+    const { kernels, peakBytes, peakLowerBound, steps } = this.executable;
     const total = { flops: 0, bytesAccessed: 0, dispatches: 0 };
     const add = (list: readonly Step[], times: number): void => {
       for (const step of list) {
@@ -89,6 +91,6 @@ export class Compiled {
       }
     };
     add(steps, 1);
-    return { ...total, kernels: kernels.length, peakBytes };
+    return { ...total, kernels: kernels.length, peakBytes, peakLowerBound };
   }
 }
