@@ -57,31 +57,48 @@ const functions: Readonly<Record<string, MathFunction>> = {
   return x * bitcast<$F>((a + $I(127)) << $U(23u)) * bitcast<$F>((b + $I(127)) << $U(23u));
 }`,
   },
-  // (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2, by its Taylor series.
+  // (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2; eʳ is then within 4e-9 of itself.
   exp_tail: {
     source: `(r: $F) -> $F {
-  return 0.5 + r * (0.16666667 + r * (0.041666668 + r * (0.008333334 + r * (0.0013888889 + r * 0.0001984127))));
+  return 0.5 + r * (0.16666533 + r * (0.041667245 + r * (0.008367676 + r * 0.0013863608)));
 }`,
   },
-  // x = k·ln 2 + r, eˣ = 2ᵏ·eʳ.
+  // x / ln 2 to the nearest integer: beside 1.5·2²³ a float has no room for a fraction, and its low bits count. (`round` is
+  // a dozen operations on software adapters.)
+  multiples_of_ln2: {
+    source: `(x: $F) -> $I {
+  return bitcast<$I>(x * 1.442695 + 12582912.0) - $I(0x4b400000);
+}`,
+  },
+  beyond_ln2: {
+    source: `(x: $F, n: $I) -> $F {
+  let k = $F(n);
+  return (x - k * 0.693359375) + k * 0.00021219444;
+}`,
+  },
+  // x = n·ln 2 + r, eˣ = 2ⁿ·eʳ: n is added to the exponent. Results below the normal numbers are 0.
   exp: {
     source: `(x: $F) -> $F {
-  let c = clamp(x, $F(-104.0), $F(89.0));
-  let k = round(c * 1.442695);
-  let r = (c - k * 0.693359375) + k * 0.00021219444;
-  let y = $scale_by_exponent(1.0 + (r + r * r * $exp_tail(r)), $I(k));
-  return select(y, x, $is_nan(x));
+  let n = $multiples_of_ln2(x);
+  let r = $beyond_ln2(x, n);
+  let y = bitcast<$F>(bitcast<$I>(1.0 + (r + r * r * $exp_tail(r))) + (n << $U(23u)));
+  let bounded = select(select(y, $F(0.0), x < $F(-87.33654)), $of_bits($U(0x7f800000u)), x > $F(88.722832));
+  return select(bounded, x, $is_nan(x));
 }`,
   },
-  // 2ᵏ·((eʳ − 1) + (1 − 2⁻ᵏ)); tiny x are their own result.
+  // 2·(2ⁿ⁻¹·(eʳ − 1) + (2ⁿ⁻¹ − ½)) for x from −18 to 89.
+  expm1_inside: {
+    source: `(x: $F) -> $F {
+  let n = $multiples_of_ln2(x);
+  let r = $beyond_ln2(x, n);
+  let half = bitcast<$F>((n + $I(126)) << $U(23u));
+  return 2.0 * ((r + r * r * $exp_tail(r)) * half + (half - 0.5));
+}`,
+  },
+  // Tiny x are their own result.
   expm1: {
     source: `(x: $F) -> $F {
-  let c = clamp(x, $F(-18.0), $F(89.0));
-  let k = round(c * 1.442695);
-  let r = (c - k * 0.693359375) + k * 0.00021219444;
-  let n = $I(k);
-  let inverse = bitcast<$F>(max($I(127) - n, $I(0)) << $U(23u));
-  let y = $scale_by_exponent((r + r * r * $exp_tail(r)) + (1.0 - inverse), n);
+  let y = $expm1_inside(clamp(x, $F(-18.0), $F(89.0)));
   return select(y, x, $is_nan(x) | (abs(x) < $F(5.9604645e-8)));
 }`,
   },
@@ -199,7 +216,7 @@ const functions: Readonly<Record<string, MathFunction>> = {
   // t/(t + 2) with t = e²ˣ − 1, which is 1 in f32 from x = 10 on.
   tanh: {
     source: `(x: $F) -> $F {
-  let t = $expm1(2.0 * min(abs(x), $F(10.0)));
+  let t = $expm1_inside(2.0 * min(abs(x), $F(10.0)));
   return select($with_sign_of(t / (t + 2.0), x), x, $is_nan(x));
 }`,
   },
