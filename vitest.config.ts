@@ -17,6 +17,8 @@ export default defineConfig({
     exclude: ["**/node_modules/**", "**/dist/**"],
     pool: "forks",
     maxWorkers: 2,
+    // What a user has kept must not decide what tests see, nor tests what a user keeps.
+    env: { FAX_CACHE: "off" },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

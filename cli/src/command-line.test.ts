@@ -20,6 +20,7 @@ async function fax(
     inspect: record("inspect"),
     compile: record("compile"),
     check: record("check", 1),
+    tune: record("tune"),
     doctor: record("doctor"),
   };
   const terminal: Terminal = {
@@ -53,6 +54,9 @@ test("options are parsed", async () => {
   expect((await fax("inspect", "a.fax.ts")).calls).toEqual([["inspect", "a.fax.ts", { stage: "trace", wrt: 0 }]]);
   expect((await fax("compile", "a.fax.ts", "-o", "out", "--entry", "loss")).calls).toEqual([
     ["compile", "a.fax.ts", { output: "out", entry: "loss" }],
+  ]);
+  expect((await fax("tune", "a.fax.ts", "--budget", "5")).calls).toEqual([
+    ["tune", "a.fax.ts", { budget: 5, candidates: 16 }],
   ]);
   expect((await fax("doctor", "--json")).calls).toEqual([["doctor", { json: true }]]);
 });
@@ -109,6 +113,8 @@ test("help is success, and has examples", async () => {
                                 kernels/*.wgsl.
       check [options] <file>    Find type errors, and errors of tracing every exported program, without
                                 a device.
+      tune [options] <file>     Measure how the kernels of a module's programs run fastest here, and
+                                keep that for later runs.
       doctor [options]          Say which adapters there are, which would be used and why, and what to
                                 install.
       help [command]            print the help of a command

@@ -6,6 +6,7 @@ import type { CompileOptions } from "./compile.ts";
 import type { DoctorOptions } from "./doctor.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { devices, type RunOptions } from "./run.ts";
+import type { TuneCommandOptions } from "./tune.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** 0: success. 1: the user's program is at fault (or, by accident, fax). 2: wrong usage. */
@@ -17,6 +18,7 @@ export interface Actions {
   inspect(file: string, options: InspectOptions): Promise<ExitCode>;
   compile(file: string, options: CompileOptions): Promise<ExitCode>;
   check(file: string, options: CheckOptions): Promise<ExitCode>;
+  tune(file: string, options: TuneCommandOptions): Promise<ExitCode>;
   doctor(options: DoctorOptions): Promise<ExitCode>;
 }
 
@@ -138,6 +140,27 @@ function commands(
     .addOption(json())
     .addHelpText("after", examples(terminal, { "fax check fedavg.fax.ts": "prints every error with its line" }))
     .action((file: string, options: CheckOptions) => does(actions.check(file, options)));
+
+  program
+    .command("tune")
+    .description("Measure how the kernels of a module's programs run fastest here, and keep that for later runs.")
+    .argument("<file>", "a module")
+    .addOption(entry().default(undefined, "all programs"))
+    .option("--clients <n>", "how many clients (default: the program's, or the experiment's)", wholeNumber(1))
+    .addOption(device())
+    .option("--budget <seconds>", "how long to measure", wholeNumber(1), 60)
+    .option("--candidates <n>", "how many schedules of a kernel to try", wholeNumber(1), 16)
+    .addOption(json())
+    .addHelpText(
+      "after",
+      examples(terminal, {
+        "fax tune fedavg.fax.ts": "a table of the kernels, with what was gained",
+        "fax tune fedavg.fax.ts --budget 10": "the kernels that take the longest, for ten seconds",
+        "fax tune fedavg.fax.ts --json": "{ device, kernels: [{ kernel, estimated, best, … }], file }",
+      }),
+    )
+    .addHelpText("after", "\nFAX_CACHE=off leaves out what was kept; FAX_CACHE=DIR keeps it elsewhere.")
+    .action((file: string, options: TuneCommandOptions) => does(actions.tune(file, options)));
 
   program
     .command("doctor")

@@ -1,5 +1,5 @@
 /** Which program of a module a command is about. */
-import { type AnyProgram, isProgram, type TracedProgram, traceProgram } from "@fax/core";
+import { type AnyProgram, isProgram, type TracedProgram, traceProgram, withClients } from "@fax/core";
 import { FaxError } from "@fax/compiler/diagnostics";
 import type { LoadedModule } from "./load-module.ts";
 
@@ -65,5 +65,7 @@ export function traceEntry({ name, program }: Entry): TracedProgram {
 function programIn(value: unknown): AnyProgram | undefined {
   if (isProgram(value)) return value;
   const isExperiment = typeof value === "object" && value !== null && "kind" in value && value.kind === "experiment";
-  return isExperiment && "program" in value && isProgram(value.program) ? value.program : undefined;
+  if (!isExperiment || !("program" in value) || !isProgram(value.program)) return undefined;
+  const { program } = value;
+  return "clients" in value && typeof value.clients === "number" ? withClients(program, value.clients) : program;
 }

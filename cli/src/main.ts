@@ -9,6 +9,7 @@ import { inspect } from "./inspect.ts";
 import { errorToJson, renderError } from "./report-error.ts";
 import { run } from "./run.ts";
 import { processTerminal } from "./terminal.ts";
+import { tune } from "./tune.ts";
 
 registerLibrary(import.meta.url);
 
@@ -24,6 +25,7 @@ try {
       inspect: (file, options) => inspect(file, options, terminal),
       compile: (file, options) => compile(file, options, terminal),
       check: (file, options) => check(file, options, terminal),
+      tune: (file, options) => tune(file, options, terminal),
       doctor: (options) => doctor(options, terminal),
     },
     terminal,

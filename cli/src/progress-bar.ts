@@ -6,12 +6,15 @@ export class ProgressBar {
   readonly #total: number;
   readonly #started: number;
   readonly #now: () => number;
+  readonly #what: string;
   #done = 0;
 
-  constructor(terminal: Terminal, total: number, now: () => number = () => performance.now()) {
+  /** `what` is counted. */
+  constructor(terminal: Terminal, total: number, now: () => number = () => performance.now(), what = "round") {
     this.#terminal = terminal;
     this.#total = total;
     this.#now = now;
+    this.#what = what;
     this.#started = now();
     this.#draw();
   }
@@ -35,7 +38,7 @@ export class ProgressBar {
   #draw(): void {
     const { columns } = this.#terminal;
     if (columns === null || this.#done >= this.#total) return;
-    const text = `round ${this.#done + 1} of ${this.#total}${this.#remaining()}`;
+    const text = `${this.#what} ${this.#done + 1} of ${this.#total}${this.#remaining()}`;
     const width = Math.min(40, columns - text.length - 2);
     const style = this.#terminal.style.stderr;
     const filled = Math.round((this.#done / this.#total) * width);

@@ -40,7 +40,7 @@ export interface RunDocument {
 
 export async function run(file: string, options: RunOptions, terminal: Terminal): Promise<ExitCode> {
   const style = terminal.style.stderr;
-  onDeviceOpen(({ reason }) => terminal.stderr(`${style("muted", "device:")} ${reason}\n`));
+  tellDevice(terminal);
   if (options.device !== undefined) setDevice(options.device);
   const experiment = experimentOf(await loadModule(file, { cwd: terminal.cwd }));
   const info = await device();
@@ -55,6 +55,15 @@ export async function run(file: string, options: RunOptions, terminal: Terminal)
   else terminal.stdout(`${summary(rounds, name)}\n`);
   if (stopped) terminal.stderr(`${style("warning", "stopped")} after round ${rounds.length}\n`);
   return 0;
+}
+
+/** Says which device it is, once it is open. */
+export function tellDevice(terminal: Terminal): void {
+  const style = terminal.style.stderr;
+  onDeviceOpen(({ reason, notes }) => {
+    terminal.stderr(`${style("muted", "device:")} ${reason}\n`);
+    for (const note of notes) terminal.stderr(`${style("muted", "note:")} ${note}\n`);
+  });
 }
 
 /** The module's default export. FAX3004 if there is none, FAX3005 if it is something else. */

@@ -31,9 +31,13 @@ export { printJaxpr, type PrintOptions } from "./ir/print.ts";
 export { erasedAval, erasePlacements } from "./lower/erase-placements.ts";
 export { inspectStage, type InspectStageOptions, type Stage, stages } from "./inspect.ts";
 export { type Candidate, describeSchedule, type Schedule } from "./codegen/schedule.ts";
-export { sameSchedule, type ScheduleChoice, settingsOf } from "./codegen/schedule-choice.ts";
+export { hasSettings, type ScheduleChoice, type ScheduleSettings, settingsOf } from "./codegen/schedule-choice.ts";
+export { type SingleKernel, singleKernels } from "./codegen/single-kernels.ts";
+/** Where the compiler's code lies: what it compiles is as old as that. */
+export const compilerUrl = import.meta.url;
 export {
   CompiledProgram,
+  type ExecutableStore,
   flatten as flattenPlacements,
   type Foreknowledge,
   fused,

@@ -10,7 +10,7 @@ import type { MemoryPlan } from "./fuse/memory-plan-types.ts";
 import { printKernels } from "./fuse/print-kernels.ts";
 import { printMemoryPlan } from "./fuse/print-memory.ts";
 import { checkJaxpr, type PrimitiveTable } from "./ir/check.ts";
-import type { Jaxpr } from "./ir/jaxpr.ts";
+import { isJaxpr, type Jaxpr } from "./ir/jaxpr.ts";
 import { printJaxpr } from "./ir/print.ts";
 import { erasePlacements } from "./lower/erase-placements.ts";
 import type { Graph } from "./lower/graph.ts";
@@ -91,8 +91,20 @@ export function generate(
 
 /** What is known of an adapter, or of the program on it, before it is compiled. */
 export interface Foreknowledge {
+  /** Knows better schedules than are estimated. */
   readonly choose?: ScheduleChoice;
+  /** What was compiled before, with the same knowledge and by the same compiler. */
+  readonly executables?: ExecutableStore;
 }
+
+/** Executables by all that they were compiled from. */
+export interface ExecutableStore {
+  find(key: string): Executable | null;
+  keep(key: string, executable: Executable): void;
+}
+
+/** Equations, those of loops included, below which compiling takes no longer than looking up. */
+const fewEquations = 32;
 
 const nothing: Foreknowledge = {};
 
@@ -116,10 +128,34 @@ export class CompiledProgram {
   /** Lowered for an adapter; computed once. */
   executable(profile: AdapterProfile, known: Foreknowledge = nothing): Executable {
     if (this.#compiled?.profile !== profile || this.#compiled.known !== known) {
-      this.#compiled = { profile, known, executable: generate(this.jaxpr, profile, this.donated, known.choose) };
+      this.#compiled = { profile, known, executable: this.#found(profile, known) };
     }
     return this.#compiled.executable;
   }
+
+  #found(profile: AdapterProfile, { choose, executables }: Foreknowledge): Executable {
+    const make = (): Executable => generate(this.jaxpr, profile, this.donated, choose);
+    // What is found shows no stages.
+    const { loops, fused, plan, wgsl, dump } = debugSwitches();
+    const shown = loops || fused || plan || wgsl || dump !== null;
+    if (executables === undefined || shown || countEqns(this.jaxpr) < fewEquations) return make();
+    const key = JSON.stringify({ profile, donated: this.donated, program: printJaxpr(this.jaxpr) });
+    const kept = reporter().stage(
+      "find",
+      "wgsl",
+      () => executables.find(key),
+      () => "",
+    );
+    if (kept !== null) return kept;
+    const executable = make();
+    executables.keep(key, executable);
+    return executable;
+  }
+}
+
+function countEqns({ eqns }: Jaxpr): number {
+  const inside = eqns.flatMap(({ params }) => Object.values(params).filter(isJaxpr));
+  return inside.reduce((sum, jaxpr) => sum + countEqns(jaxpr), eqns.length);
 }
 
 function pass(name: string, run: (jaxpr: Jaxpr) => Jaxpr, jaxpr: Jaxpr, report: Reporter): Jaxpr {

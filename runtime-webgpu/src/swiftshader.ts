@@ -2,10 +2,10 @@
  * The embedded software adapter: SwiftShader and a Vulkan loader, carried by an optional npm dependency as an archive.
  * They are unpacked once into a cache folder, which several processes may do at the same time.
  */
-import { mkdirSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
+import { cacheFolder } from "./cache-folder.ts";
 import { type InstalledPackage, installedPackage } from "./installed-package.ts";
 
 export const embeddedPackage = "@sparticuz/chromium";
@@ -54,22 +54,6 @@ function unpackedFolder(carrier: InstalledPackage): string {
     if (!existsSync(final)) throw error;
   }
   return final;
-}
-
-/** The user's cache folder; where that cannot be written, a folder of this user's own in the temporary folder. */
-function cacheFolder(): string {
-  const preferred = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "fax");
-  try {
-    mkdirSync(preferred, { recursive: true });
-    rmSync(mkdtempSync(join(preferred, "probe.")), { recursive: true });
-    return preferred;
-  } catch {
-    const user = process.getuid?.() ?? 0;
-    const fallback = join(tmpdir(), `fax-cache-${user}`);
-    mkdirSync(fallback, { recursive: true, mode: 0o700 });
-    // Libraries are loaded from here: a folder that another user made is not to be trusted.
-    return statSync(fallback).uid === user ? fallback : mkdtempSync(join(tmpdir(), "fax-cache-"));
-  }
 }
 
 /** The regular files of a ustar archive, by base name. */

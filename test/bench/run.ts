@@ -1,6 +1,7 @@
 /** Benchmarks: fax against the floor and against other libraries, on one adapter in one process. `npm run bench`. */
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
+import { cacheVariable } from "@fax/runtime-webgpu";
 import { openAdapter } from "./adapter.ts";
 import { benchRow, messageOf, type RowResult } from "./bench-row.ts";
 import { compileWithoutCache } from "./compile.ts";
@@ -21,6 +22,8 @@ const firstCallName = "MLP value and gradient: first call";
 const compileName = "trace and compile a 12-layer transformer's step";
 
 async function main(options: BenchOptions): Promise<void> {
+  // What an earlier run has kept would make this one another.
+  process.env[cacheVariable] ??= "off";
   if (options.firstCall !== null) return printFirstCall(options.firstCall, options);
   const selected = (name: string): boolean =>
     options.only.length === 0 || options.only.some((part) => name.includes(part));

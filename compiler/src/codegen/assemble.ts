@@ -120,7 +120,7 @@ class Assembler {
   }
 }
 
-function doesNothing({ rows, stages }: Kernel): boolean {
+export function doesNothing({ rows, stages }: Kernel): boolean {
   const storesNothing = stages.every(
     (stage) => stage.kind === "reduce" || stage.stores.length === 0 || sizeOfAxes(stage.axes) === 0,
   );

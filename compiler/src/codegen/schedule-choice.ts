@@ -7,18 +7,19 @@ import type { Candidate, Schedule } from "./schedule.ts";
  */
 export type ScheduleChoice = (key: string, legal: () => readonly Candidate[]) => Schedule | null;
 
-/** Whether two schedules give the same code; for what reasons does not matter. */
-export function sameSchedule(a: Schedule, b: Schedule): boolean {
-  const [left, right] = [settingsOf(a), settingsOf(b)];
-  return left.length === right.length && left.every(([name, value]) => sameSetting(value, Reflect.get(b, name)));
+/** What a schedule says by name, as a file may hold it: all but its reasons. */
+export type ScheduleSettings = Readonly<Record<string, unknown>>;
+
+export function settingsOf(schedule: Schedule): ScheduleSettings {
+  return Object.fromEntries(Object.entries(schedule).filter(([name]) => name !== "reasons"));
 }
 
-/** A schedule as what a file holds, without its reasons. */
-export function settingsOf(schedule: Schedule): [name: string, value: unknown][] {
-  return Object.entries(schedule).filter(([name]) => name !== "reasons");
+export function hasSettings(schedule: Schedule, settings: ScheduleSettings): boolean {
+  const own = Object.entries(settingsOf(schedule));
+  return own.length === Object.keys(settings).length && own.every(([name, value]) => isSame(value, settings[name]));
 }
 
-function sameSetting(a: unknown, b: unknown): boolean {
+function isSame(a: unknown, b: unknown): boolean {
   if (!Array.isArray(a) || !Array.isArray(b)) return a === b;
   return a.length === b.length && a.every((item, i) => item === b[i]);
 }

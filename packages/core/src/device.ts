@@ -25,9 +25,11 @@ import {
   DeferredBackend,
   DeferredHandle,
   type DevicePreference,
+  type OpenedDevice,
   openDevice,
   type WebGPUDevice,
 } from "@fax/runtime-webgpu";
+import type { KeptSchedules } from "./kept-schedules.ts";
 import { ReferenceBackend } from "./reference-backend.ts";
 import { WebGPUBackend } from "./webgpu-backend.ts";
 
@@ -42,10 +44,17 @@ export interface DeviceInfo {
   readonly reason: string;
   /** The WebGPU device itself, for counts of dispatches, submits and bytes. */
   readonly webgpu: WebGPUDevice | null;
+  /** What else there is to say of it, a line each. */
+  readonly notes: readonly string[];
+}
+
+interface Opened {
+  readonly info: DeviceInfo;
+  readonly backend: ReferenceBackend | WebGPUBackend;
 }
 
 let preference: DevicePreference = "auto";
-let opening: Promise<DeviceInfo> | null = null;
+let opening: Promise<Opened> | null = null;
 let backend: DeferredBackend<CompiledProgram, object> | null = null;
 const listeners: ((info: DeviceInfo) => void)[] = [];
 
@@ -74,6 +83,16 @@ export function onDeviceOpen(listener: (info: DeviceInfo) => void): void {
 
 /** The device in use, opened if need be. Rejects with FAX2001 if the one that was asked for is not there. */
 export async function device(): Promise<DeviceInfo> {
+  return (await opened()).info;
+}
+
+/** What compiles programs for the device in use, and runs them; null: the reference evaluator does. */
+export async function webgpuBackend(): Promise<WebGPUBackend | null> {
+  const { backend } = await opened();
+  return backend instanceof WebGPUBackend ? backend : null;
+}
+
+function opened(): Promise<Opened> {
   start();
   if (opening === null) throw new InternalError("the device did not start to open");
   return opening;
@@ -81,21 +100,32 @@ export async function device(): Promise<DeviceInfo> {
 
 function start(): DeferredBackend<CompiledProgram, object> {
   if (backend !== null) return backend;
-  const opened = openDevice(debugSwitches().reference ? "reference" : preference);
-  opening = opened.then(({ device: webgpu, reason }) => {
-    const info: DeviceInfo =
-      webgpu === null
-        ? { kind: "reference", name: "reference evaluator", reason, webgpu }
-        : { kind: "webgpu", name: webgpu.name, reason, webgpu };
-    for (const listener of listeners) listener(info);
-    return info;
+  opening = openDevice(debugSwitches().reference ? "reference" : preference).then((found): Opened => {
+    const result = backendOf(found);
+    for (const listener of listeners) listener(result.info);
+    return result;
   });
   // Whoever awaits the device, or reads a value, sees the failure; nobody else need.
   opening.catch(() => undefined);
-  backend = new DeferredBackend(
-    opened.then(({ device: webgpu }) => (webgpu === null ? new ReferenceBackend() : new WebGPUBackend(webgpu))),
-  );
+  backend = new DeferredBackend(opening.then((result) => result.backend));
   return backend;
+}
+
+function backendOf({ device: webgpu, reason }: OpenedDevice): Opened {
+  if (webgpu === null) {
+    const info = { kind: "reference", name: "reference evaluator", reason, webgpu, notes: [] } as const;
+    return { info, backend: new ReferenceBackend() };
+  }
+  const found = new WebGPUBackend(webgpu);
+  return {
+    info: { kind: "webgpu", name: webgpu.name, reason, webgpu, notes: notesOf(found.schedules) },
+    backend: found,
+  };
+}
+
+function notesOf({ note, size }: KeptSchedules): string[] {
+  if (note !== null) return [note];
+  return size === 0 ? [] : [`fax tune has measured faster schedules for ${size} ${size === 1 ? "kernel" : "kernels"}`];
 }
 
 /** An array whose elements are known, on the host or on the device. */

@@ -113,21 +113,17 @@ export function experiment<P extends RoundProgram>(options: ExperimentOptions<P>
         clients: wholeNumber("clients", asked.clients ?? clients, 1),
         seed: wholeNumber("seed", asked.seed ?? seed, 0),
       };
-      return startSession(options, group, setup);
+      return startSession(options, setup);
     },
   };
 }
 
 async function startSession<P extends RoundProgram>(
   { program, init, data, metrics }: ExperimentOptions<P>,
-  group: string | null,
   setup: Setup & { readonly rounds: number },
 ): Promise<Session<StateOf<P>>> {
   const { clients, seed, rounds } = setup;
-  if (group === null && clients !== 1) {
-    throw optionFault(`the cardinality ${clients} is asked for, and the program has no group called clients`);
-  }
-  const sized = group === null ? program : (program.withPlacements({ [group]: clients }) as P);
+  const sized = withClients(program, clients);
   const step = jit(sized) as unknown as (...args: readonly unknown[]) => ReturnType<P>;
   const evaluate = metrics === undefined ? () => ({}) : jit(metrics);
   const source = await data({ clients, seed });
@@ -158,6 +154,18 @@ async function readMetrics(metrics: Metrics): Promise<Record<string, number>> {
     return [name, Number(value instanceof NDArray ? await value.item() : value)] as const;
   });
   return Object.fromEntries(await Promise.all(entries));
+}
+
+/** The program for so many clients; itself where that is what it declares. */
+export function withClients<
+  P extends { readonly placements: Placements; withPlacements(changed: Placements): unknown },
+>(program: P, clients: number): P {
+  const group = groupOf(program.placements);
+  if (clients === (group === null ? 1 : program.placements[group])) return program;
+  if (group === null) {
+    throw optionFault(`the cardinality ${clients} is asked for, and the program has no group called clients`);
+  }
+  return program.withPlacements({ [group]: clients }) as P;
 }
 
 /** The group that `clients` speaks of: the one of that name, or the only one. */

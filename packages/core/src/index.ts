@@ -29,6 +29,7 @@ export {
   type Session,
   type Setup,
   type StartOptions,
+  withClients,
 } from "./experiment.ts";
 export { jit, type Jitted, type JitOptions } from "./jit.ts";
 export { Compiled, type CostAnalysis, Lowered } from "./lowered.ts";
@@ -38,6 +39,7 @@ export * as np from "./np/index.ts";
 export { type Program, program } from "./program.ts";
 export * as random from "./random.ts";
 export { type AnyProgram, isProgram, type TracedProgram, traceProgram } from "./trace-program.ts";
+export { tune, type TunedKernel, type TuneOptions, type TuneProgress, type TuneReport } from "./tune.ts";
 export * as tree from "./tree.ts";
 export { ArraySpec, bool, f16, f32, i32, type Placed, type SpecTree, u32 } from "./types.ts";
 export { vmap, type VmapOptions } from "./vmap.ts";

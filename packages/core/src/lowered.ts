@@ -8,7 +8,8 @@ import {
   printJaxpr,
   type Step,
 } from "@fax/compiler";
-import { device } from "./device.ts";
+import { webgpuBackend } from "./device.ts";
+import { tune, type TuneOptions, type TuneReport } from "./tune.ts";
 
 /** What one call costs. */
 export interface CostAnalysis {
@@ -46,8 +47,16 @@ export class Lowered {
 
   /** Generates the kernels for the device in use; without a WebGPU device, for what every WebGPU device has. */
   async compile(): Promise<Compiled> {
-    const { webgpu } = await device();
-    return this.compileFor(webgpu?.profile ?? baselineProfile);
+    const backend = await webgpuBackend();
+    return backend === null ? this.compileFor(baselineProfile) : new Compiled(backend.compile(this.#program));
+  }
+
+  /**
+   * Measures which schedules of the kernels are the fastest on the device in use, and keeps them for this and later
+   * processes: what `fax tune` does. Takes a while. Throws FAX2001 where there is no WebGPU device.
+   */
+  tune(options: TuneOptions = {}): Promise<TuneReport> {
+    return tune([this.#program], options);
   }
 
   /** Generates the kernels for an adapter that need not be here. */
