@@ -124,11 +124,28 @@ function contiguity(kernel: Kernel, c: Contraction, context: SchedulingContext):
     return access.together > 0 && access.apart === 0 && !access.divergent;
   };
   return {
-    left: { rows: alongAxes(c.left, c.leftRows), k: alongAxes(c.left, c.inner) },
-    right: { rows: alongAxes(c.right, c.rightRows), k: alongAxes(c.right, c.inner) },
+    left: {
+      rows: alongAxes(c.left, c.leftRows) && !storesDiverge(kernel, c.leftRows, context),
+      k: alongAxes(c.left, c.inner),
+    },
+    right: {
+      rows: alongAxes(c.right, c.rightRows) && !storesDiverge(kernel, c.rightRows, context),
+      k: alongAxes(c.right, c.inner),
+    },
     storedAlongLeft: storedAlong(kernel, c.leftRows),
     storedAlongRight: storedAlong(kernel, c.rightRows),
   };
+}
+
+/** Whether what follows the sum guards a load by a choice that differs between four neighbours along the axes. */
+function storesDiverge(kernel: Kernel, axes: readonly Axis[], context: SchedulingContext): boolean {
+  const { lane, substitution } = linearSpace(axes, 4, context.canonical);
+  if (!lane) return false;
+  const rewrite = context.canonical.rewriter(substitution);
+  const values = kernel.stages
+    .flatMap((stage) => (stage.kind === "store" ? stage.stores : []))
+    .map(({ value }) => value);
+  return laneAccess(values.map(rewrite), [], lane, context).divergent;
 }
 
 /** Whether the last dimension of most stored tensors is one of the axes. */

@@ -54,21 +54,28 @@ export function writeRowKernel(kernel: Kernel, schedule: RowSchedule, context: W
     for (const root of [...bodies, ...stores.map((store) => store.value), position]) writer.countUses(root);
     for (const { tensor, index } of stores) writer.countUses(flatPosition(tensor, index, canonical));
   }
-  const shared = schedule.threadsPerRow > 1;
-  const count = rows.step.size;
-  const groupCount = shared ? count : Math.ceil(count / schedule.workgroupSize);
-  const workgroups = gridOf(groupCount, profile);
-  const group = groupIndex(workgroups);
-  const gridSize = workgroups[0] * workgroups[1] * workgroups[2];
-  if (shared) writeIndex(writer, "row", group, count, gridSize);
-  else {
-    const index = `${group} * ${schedule.workgroupSize}u + local`;
-    writeIndex(writer, "row", index, count, gridSize * schedule.workgroupSize);
-  }
-  writer.bindAxis(rows.step, "row");
-  if (rows.lane) writer.bindAxis(rows.lane, "vec4<i32>(0, 1, 2, 3)", 4);
   const rowWriter = new RowWriter(writer, context, schedule);
-  for (const stage of stages) rowWriter.stage(stage);
+  const writeRow = (): void => {
+    writer.bindAxis(rows.step, "row");
+    if (rows.lane) writer.bindAxis(rows.lane, "vec4<i32>(0, 1, 2, 3)", 4);
+    for (const stage of stages) rowWriter.stage(stage);
+  };
+  const { workgroupSize, rowsInTurn } = schedule;
+  const shared = schedule.threadsPerRow > 1;
+  const rowsPerGroup = shared ? 1 : workgroupSize * rowsInTurn;
+  const count = rows.step.size;
+  const workgroups = gridOf(Math.ceil(count / rowsPerGroup), profile);
+  const group = groupIndex(workgroups);
+  const covered = workgroups[0] * workgroups[1] * workgroups[2] * rowsPerGroup;
+  const index = shared ? group : `${group} * ${rowsPerGroup}u + local`;
+  if (rowsInTurn === 1) {
+    writeIndex(writer, "row", index, count, covered);
+    writeRow();
+  } else {
+    writer.statement(`let first = i32(${index});`);
+    const end = covered === count ? `first + ${rowsPerGroup}` : `min(first + ${rowsPerGroup}, ${count})`;
+    writer.block(`for (var row = first; row < ${end}; row += ${workgroupSize}) {`, writeRow);
+  }
   return {
     declarations: rowWriter.declarations,
     main: writer.root.render("  "),

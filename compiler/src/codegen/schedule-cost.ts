@@ -16,7 +16,7 @@ import { sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
 /** Bytes of machine code for four threads. */
-const code = { load: 700, laneOfLoad: 560, lane: 48, carried: 72, instructionCache: 30_000 } as const;
+const code = { load: 700, laneOfLoad: 560, lane: 48, carried: 72, start: 1000, instructionCache: 30_000 } as const;
 const threadsAtOnce = 4;
 const nanosecondsPerByte = 0.037;
 /** Compiling a byte, as a share of the many runs that a kernel is compiled for. */
@@ -99,8 +99,8 @@ const stepsPerAccess = 8;
 const stepsPerBarrier = 32;
 
 export function rowCost(kernel: Kernel, schedule: RowSchedule, adapter: "cpu" | "gpu"): number {
-  const { threadsPerRow, rowLanes, stageLanes } = schedule;
-  const threads = Math.ceil(sizeOfAxes(kernel.rows) / rowLanes) * threadsPerRow;
+  const { threadsPerRow, rowLanes, rowsInTurn, stageLanes } = schedule;
+  const threads = Math.ceil(sizeOfAxes(kernel.rows) / rowLanes / rowsInTurn) * threadsPerRow;
   let [once, loops, bytes, steps] = [0, 0, 0, 0];
   kernel.stages.forEach((stage, i) => {
     const roots = stage.kind === "reduce" ? stage.reductions.map((r) => r.body) : stage.stores.map((s) => s.value);
@@ -116,9 +116,10 @@ export function rowCost(kernel: Kernel, schedule: RowSchedule, adapter: "cpu" | 
     steps += (accesses * stepsPerAccess + (operations + carried) * lanes) * iterations;
     if (carried > 0 && threadsPerRow > 1) steps += Math.log2(threadsPerRow) * stepsPerBarrier;
   });
-  if (adapter === "gpu") return steps * Math.max(1, threads / gpuThreads);
+  if (adapter === "gpu") return steps * rowsInTurn * Math.max(1, threads / gpuThreads);
   const barriers = threadsPerRow > 1 ? kernel.stages.length * Math.log2(threadsPerRow) * code.instructionCache : 0;
   return (
-    Math.ceil(threads / threadsAtOnce) * (bytes + barriers) * nanosecondsPerByte + (once + loops) * nanosecondsToCompile
+    Math.ceil(threads / threadsAtOnce) * (code.start + bytes * rowsInTurn + barriers) * nanosecondsPerByte +
+    (once + loops) * nanosecondsToCompile
   );
 }

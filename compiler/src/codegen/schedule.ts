@@ -14,12 +14,14 @@ import { rowCost } from "./schedule-cost.ts";
 import { linearSpace, sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
-/** Each row by a thread or by a workgroup; a thread may take four neighbouring rows at once. */
+/** Each row by a thread or by a workgroup; a thread may take four neighbouring rows at once, and several in turn. */
 export interface RowSchedule {
   readonly kind: "rows";
   readonly workgroupSize: number;
   readonly threadsPerRow: number;
   readonly rowLanes: Lanes;
+  /** How often a thread goes on to the row, or the four rows, a workgroup further; 1 where threads share a row. */
+  readonly rowsInTurn: number;
   /** For each stage, how many positions of its loop a thread takes at once. */
   readonly stageLanes: readonly Lanes[];
   readonly reasons: readonly string[];
@@ -84,13 +86,16 @@ export function chooseRows(
   if (rowLanes === 4) reasons.push("four neighbouring rows lie together: vec4 loads and stores");
   if (stageLanes.includes(4)) reasons.push("rows are contiguous: vec4 within the row");
   const workgroupSize = workgroupSizeFor({ rows: rows / rowLanes, longest, together, profile });
+  const rowsInTurn = together ? 1 : rowsInTurnFor({ rows: rows / rowLanes, longest, profile }, workgroupSize);
   if (together) reasons.push(`${rows} rows of up to ${longest}: a workgroup of ${workgroupSize} per row`);
   else if (loops) reasons.push(`${rows} rows of up to ${longest}: a thread per row`);
+  if (rowsInTurn > 1) reasons.push("short rows: starting a thread would cost as much as its row");
   return {
     kind: "rows",
     workgroupSize,
     threadsPerRow: together ? workgroupSize : 1,
     rowLanes,
+    rowsInTurn,
     stageLanes,
     reasons,
   };
@@ -107,11 +112,12 @@ function rowCandidates(kernel: Kernel, context: SchedulingContext, contraction: 
   const others = [16, 64, 256]
     .filter((size) => size <= most)
     .flatMap((workgroupSize): RowSchedule[] => {
-      const base = { kind: "rows", workgroupSize, threadsPerRow: 1, rowLanes: 1, reasons: [] } as const;
+      const base = { kind: "rows", workgroupSize, threadsPerRow: 1, rowLanes: 1, rowsInTurn: 1, reasons: [] } as const;
       const plain: RowSchedule = { ...base, stageLanes: narrow };
       const wide = [plain, ...(inLanes.includes(4) ? [{ ...plain, stageLanes: inLanes }] : [])];
       const shared = reduces ? wide.map((schedule) => ({ ...schedule, threadsPerRow: workgroupSize })) : [];
-      return [...wide, ...shared, ...(alongRows ? [{ ...plain, rowLanes: 4 as const }] : [])];
+      const single = [...wide, ...(alongRows ? [{ ...plain, rowLanes: 4 as const }] : [])];
+      return [...single, ...shared, ...single.flatMap((schedule) => inTurn(schedule, kernel))];
     });
   const known = new Set([describeSchedule(chosen)]);
   return [
@@ -121,6 +127,14 @@ function rowCandidates(kernel: Kernel, context: SchedulingContext, contraction: 
       return !known.has(text) && known.add(text);
     }),
   ];
+}
+
+/** With several rows a thread, as long as every thread of a workgroup has some. */
+function inTurn(schedule: RowSchedule, kernel: Kernel): RowSchedule[] {
+  const threads = sizeOfAxes(kernel.rows) / schedule.rowLanes;
+  return [4, 16, 64]
+    .filter((rowsInTurn) => rowsInTurn * schedule.workgroupSize <= threads)
+    .map((rowsInTurn) => ({ ...schedule, rowsInTurn }));
 }
 
 interface Extent {
@@ -144,6 +158,18 @@ function workgroupSizeFor({ rows, longest, together, profile }: Extent & { toget
   if (profile.class === "gpu") return Math.min(most, longest > 1 ? 64 : 256);
   // Workgroups are what software adapters hand to their threads.
   return Math.min(most, longest > 1 && rows < 4096 ? 16 : 64);
+}
+
+/** Enough of them to keep a software adapter's threads busy. */
+const fewestWorkgroups = 16;
+/** Steps of a thread beyond which its start no longer counts. */
+const enoughSteps = 64;
+
+/** On software adapters, where starting a thread costs as much as about twenty operations. */
+function rowsInTurnFor({ rows, longest, profile }: Extent, workgroupSize: number): number {
+  if (profile.class === "gpu") return 1;
+  const most = Math.min(enoughSteps / longest, rows / workgroupSize / fewestWorkgroups);
+  return most < 2 ? 1 : 2 ** Math.floor(Math.log2(most));
 }
 
 function selectsPosition(stage: Stage): boolean {
@@ -189,9 +215,10 @@ function runInLanes(
 
 export function describeSchedule(schedule: Schedule): string {
   if (schedule.kind === "rows") {
-    const { workgroupSize, threadsPerRow, rowLanes, stageLanes } = schedule;
+    const { workgroupSize, threadsPerRow, rowLanes, rowsInTurn, stageLanes } = schedule;
     const lanes = rowLanes === 4 ? ", 4 rows a thread" : stageLanes.includes(4) ? ", 4 elements a step" : "";
-    return `${threadsPerRow > 1 ? "workgroup per row" : "thread per row"}, workgroups of ${workgroupSize}${lanes}`;
+    const turns = rowsInTurn > 1 ? `, ${rowsInTurn} times in turn` : "";
+    return `${threadsPerRow > 1 ? "workgroup per row" : "thread per row"}, workgroups of ${workgroupSize}${lanes}${turns}`;
   }
   if (schedule.kind === "matmul-registers") {
     const { rowTile, columnTile, columnLanes, workgroupSize } = schedule;

@@ -18,6 +18,7 @@ const byThreads = (workgroupSize: number): Schedule => ({
   workgroupSize,
   threadsPerRow: 1,
   rowLanes: 1,
+  rowsInTurn: 1,
   stageLanes: [1, 4],
   reasons: ["rows are contiguous"],
 });
