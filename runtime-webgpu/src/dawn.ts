@@ -96,7 +96,11 @@ async function openSystem(): Promise<Instance> {
   const missing = missingVulkanLoader();
   if (missing !== null) return missing;
   const dawn = await loadDawn();
-  return typeof dawn === "string" ? dawn : dawn.create([...instanceOptions]);
+  if (typeof dawn === "string") return dawn;
+  const gpu = dawn.create([...instanceOptions]);
+  // An instance whose first request is for a fallback adapter finds none, then or later.
+  await gpu.requestAdapter();
+  return gpu;
 }
 
 /** Asked first because Dawn itself complains on stderr when there is no loader. */
