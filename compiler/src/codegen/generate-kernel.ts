@@ -60,6 +60,7 @@ export function generateKernel(
   const counters = Math.max(0, ...[...context.usedCounters].map((counter) => loops.indexOf(counter) + 1));
   const text = [...body.declarations, body.main].join("\n");
   const usesF16 = bindings.some(({ element }) => element === "f16") || /\bf16\b/.test(text);
+  const usesSubgroups = /\bsubgroup[A-Z]/.test(text);
   const names = new Names();
   const printed = printKernel(kernel, names).filter((line) => !line.startsWith("  # "));
   const source = [
@@ -68,6 +69,7 @@ export function generateKernel(
     "//",
     ...printed.map((line) => `// ${line}`),
     ...(usesF16 ? ["enable f16;"] : []),
+    ...(usesSubgroups ? ["enable subgroups;"] : []),
     "",
     ...bindings.map((binding, i) => declare(binding, i, context.vectorBindings.has(binding), names)),
     ...Array.from({ length: counters }, (_, i) => `@group(1) @binding(${i}) var<uniform> counter${i}: u32;`),
@@ -88,7 +90,7 @@ export function generateKernel(
       language: "wgsl",
       source,
       entryPoint: "main",
-      features: usesF16 ? ["shader-f16"] : [],
+      features: [...(usesF16 ? ["shader-f16"] : []), ...(usesSubgroups ? ["subgroups"] : [])],
       bindings: bindings.map(({ access }) => ({ access })),
       counters,
     },

@@ -4,7 +4,7 @@ import type { Kernel } from "../fuse/kernel.ts";
 import type { Axis, Expr } from "../lower/expr.ts";
 import type { Contraction } from "./contraction.ts";
 import { laneAccess } from "./lanes.ts";
-import { epilogueBytes, registerCost, stationaryCost, workgroupCost } from "./schedule-cost.ts";
+import { epilogueBytes, registerCost, stationaryCost, widthOf, workgroupCost } from "./schedule-cost.ts";
 import type { Candidate, SchedulingContext } from "./schedule.ts";
 import { linearSpace, sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";
@@ -14,7 +14,7 @@ interface Roles {
   readonly swapped: boolean;
 }
 
-/** No workgroup memory: each thread keeps a tile of results in registers. */
+/** No workgroup memory: each thread keeps results in registers, alone or in a tile that its subgroup shares. */
 export interface RegisterSchedule extends Roles {
   readonly kind: "matmul-registers";
   readonly workgroupSize: number;
@@ -25,6 +25,16 @@ export interface RegisterSchedule extends Roles {
   readonly columnLanes: Lanes;
   /** How many rows of the first factor a load takes; divides `rowTile`. */
   readonly rowLanes: Lanes;
+  /** Steps along k in one iteration of the loop; divides k. */
+  readonly depth: 1 | 4;
+  /** Whether a load takes all steps of an iteration, of one row or column. */
+  readonly firstAlongK: boolean;
+  readonly secondAlongK: boolean;
+  /**
+   * 1, or the size of the subgroup whose threads have the same rows and columns beside each other. Each loads some of the
+   * rows for all.
+   */
+  readonly threadsPerTile: number;
   readonly reasons: readonly string[];
 }
 
@@ -96,7 +106,7 @@ export function matmulCandidates(
   const along = contiguity(kernel, contraction, context);
   if (context.profile.class === "gpu") return workgroupCandidates(sizes, along, context.profile);
   return [false, true].flatMap((swapped) => [
-    ...registerCandidates(kernel, sizes, along, swapped),
+    ...registerCandidates(kernel, sizes, along, { swapped, profile: context.profile }),
     ...stationaryCandidates(kernel, sizes, along, swapped),
   ]);
 }
@@ -169,26 +179,93 @@ const rowTiles = [1, 2, 4, 5, 6, 7, 8, 10, 12, 16];
 const columnTiles = { 1: [1, 2, 4, 5, 8, 10, 16], 4: [1, 2, 3, 4, 5, 8] } as const;
 /** More of them take drivers seconds to compile. */
 const mostAccumulators = 160;
+/**
+ * In one iteration of the loop. Drivers of wide adapters (measured on llvmpipe) no longer keep sums in registers beyond
+ * some 250 of them, which makes the kernel five times as slow.
+ */
+const mostMultiplications = { narrow: 512, wide: 128 } as const;
 
 /** No workgroup memory, no barriers: what software adapters run best. */
 function registerCandidates(
   kernel: Kernel,
   given: MatmulSizes,
   along: Contiguity,
-  swapped: boolean,
+  { swapped, profile }: { readonly swapped: boolean; readonly profile: AdapterProfile },
 ): Candidate<RegisterSchedule>[] {
   const { sizes, first, second, stored } = roles(given, along, swapped);
   const columnLanes: Lanes = second.rows ? 4 : 1;
-  const reasons = lanesReason(swapped, columnLanes);
-  return rowTiles.flatMap((rowTile) =>
-    columnTiles[columnLanes].flatMap((columnTile) => {
-      const accumulators = rowTile * columnTile * columnLanes;
-      if (rowTile > sizes.m || columnTile > sizes.n / columnLanes || accumulators > mostAccumulators) return [];
-      const rowLanes: Lanes = first.rows && rowTile % 4 === 0 ? 4 : 1;
-      const tile = { swapped, rowTile, columnTile, columnLanes, rowLanes };
-      const schedule = { kind: "matmul-registers", workgroupSize: 16, ...tile, reasons } as const;
-      return [{ schedule, cost: registerCost(schedule, sizes, epilogueBytes(kernel, columnLanes, stored)) }];
-    }),
+  const epilogue = epilogueBytes(kernel, columnLanes, stored);
+  const most = mostMultiplications[widthOf(profile) > 4 ? "wide" : "narrow"];
+  const candidates: Candidate<RegisterSchedule>[] = [];
+  for (const ways of registerWays({ first, second, swapped, profile })) {
+    const { threadsPerTile, depth, alongRows } = ways;
+    for (const rowTile of rowTiles) {
+      for (const columnTile of columnTiles[columnLanes]) {
+        const accumulators = rowTile * columnTile * columnLanes;
+        if (rowTile > sizes.m || columnTile > Math.ceil(sizes.n / columnLanes / threadsPerTile)) continue;
+        if (accumulators > mostAccumulators || accumulators * depth > most) continue;
+        const rowLanes: Lanes = alongRows && rowTile % 4 === 0 ? 4 : 1;
+        const schedule: RegisterSchedule = {
+          kind: "matmul-registers",
+          swapped,
+          workgroupSize,
+          rowTile,
+          columnTile,
+          columnLanes,
+          rowLanes,
+          depth,
+          firstAlongK: ways.firstAlongK,
+          secondAlongK: ways.secondAlongK,
+          threadsPerTile,
+          reasons: ways.reasons,
+        };
+        candidates.push({ schedule, cost: registerCost(schedule, sizes, { epilogue, profile }) });
+      }
+    }
+  }
+  return candidates;
+}
+
+const workgroupSize = 16;
+
+interface RegisterWays {
+  readonly threadsPerTile: number;
+  readonly depth: 1 | 4;
+  readonly firstAlongK: boolean;
+  readonly secondAlongK: boolean;
+  readonly alongRows: boolean;
+  readonly reasons: readonly string[];
+}
+
+type Along = Contiguity["left"];
+
+/** The ways in which tiles in registers can be loaded: by threads alone or by subgroups, by steps along k or four at once. */
+function registerWays(given: {
+  readonly first: Along;
+  readonly second: Along;
+  readonly swapped: boolean;
+  readonly profile: AdapterProfile;
+}): RegisterWays[] {
+  const { first, second, swapped, profile } = given;
+  const { features, subgroupSize } = profile;
+  const bySubgroup = features.includes("subgroups") && subgroupSize > 1 && workgroupSize % subgroupSize === 0;
+  const secondAlongK = second.k && !second.rows;
+  const [firstFactor, secondFactor] = swapped ? ["right", "left"] : ["left", "right"];
+  return [1, ...(bySubgroup ? [subgroupSize] : [])].flatMap((threadsPerTile) =>
+    [...(first.k ? [true] : []), ...(!first.k || threadsPerTile === 1 ? [false] : [])].map((firstAlongK) => ({
+      threadsPerTile,
+      depth: firstAlongK || secondAlongK ? (4 as const) : (1 as const),
+      firstAlongK,
+      secondAlongK,
+      alongRows: first.rows && !firstAlongK,
+      reasons: [
+        ...(secondAlongK
+          ? [`the ${secondFactor} factor is contiguous along the sum: vec4 loads`]
+          : lanesReason(swapped, second.rows ? 4 : 1)),
+        ...(firstAlongK ? [`the ${firstFactor} factor is contiguous along the sum: vec4 loads`] : []),
+        ...(threadsPerTile > 1 ? [`subgroups of ${threadsPerTile}: each thread loads rows for all by broadcast`] : []),
+      ],
+    })),
   );
 }
 

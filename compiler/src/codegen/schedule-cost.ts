@@ -7,6 +7,7 @@
  * A loop beyond the instruction cache costs almost double; a sum that is carried around a loop costs more than the
  * multiplication that adds to it. Four threads run as one.
  */
+import type { AdapterProfile } from "../executable.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import type { Expr } from "../lower/expr.ts";
 import { forEachExpr } from "./bindings.ts";
@@ -17,10 +18,17 @@ import type { Lanes } from "./wgsl-math.ts";
 
 /** Bytes of machine code for four threads. */
 const code = { load: 700, laneOfLoad: 560, lane: 48, carried: 72, start: 1000, instructionCache: 30_000 } as const;
+/** The same in the loop of a product, whose multiplications find their operands in registers. */
+const product = { lane: 28, carried: 55, broadcast: 40, instructionCache: 64_000 } as const;
 const threadsAtOnce = 4;
 const nanosecondsPerByte = 0.037;
 /** Compiling a byte, as a share of the many runs that a kernel is compiled for. */
 const nanosecondsToCompile = 100;
+
+/** Threads that an instruction of a software adapter runs for. */
+export function widthOf({ subgroupSize }: AdapterProfile): number {
+  return subgroupSize || threadsAtOnce;
+}
 
 export function accessBytes(lanes: Lanes): number {
   return lanes === 4 ? 4 * code.laneOfLoad : code.load;
@@ -50,18 +58,28 @@ interface CodeSize {
 }
 
 function softwareCost({ once, loop, iterations }: CodeSize, threads: number): number {
-  const pressure = loop > code.instructionCache ? 1.6 : 1;
+  const pressure = loop > product.instructionCache ? 1.6 : 1;
   const run = (once + loop * pressure * iterations) * nanosecondsPerByte;
   return Math.ceil(threads / threadsAtOnce) * run + (once + loop) * nanosecondsToCompile;
 }
 
-export function registerCost(schedule: RegisterSchedule, { m, n, k, batch }: MatmulSizes, epilogue: number): number {
-  const { rowTile, columnTile, columnLanes, rowLanes } = schedule;
-  const threads = batch * Math.ceil(m / rowTile) * Math.ceil(n / columnLanes / columnTile);
-  const loads = (rowTile / rowLanes) * accessBytes(rowLanes) + columnTile * accessBytes(columnLanes);
-  const cells = rowTile * columnTile;
-  const loop = loads + cells * columnLanes * (code.lane + code.carried);
-  return softwareCost({ once: cells * epilogue, loop, iterations: k }, threads);
+export function registerCost(
+  schedule: RegisterSchedule,
+  { m, n, k, batch }: MatmulSizes,
+  { epilogue, profile }: { readonly epilogue: number; readonly profile: AdapterProfile },
+): number {
+  const { rowTile, columnTile, columnLanes, rowLanes, depth, firstAlongK, secondAlongK, threadsPerTile } = schedule;
+  const columns = Math.ceil(n / columnLanes / columnTile / threadsPerTile);
+  const threads = batch * Math.ceil(m / rowTile) * columns * threadsPerTile;
+  const firstLoads = Math.ceil(rowTile / rowLanes / threadsPerTile);
+  const first = firstLoads * (firstAlongK ? accessBytes(4) : depth * accessBytes(rowLanes));
+  const second = columnTile * (secondAlongK ? accessBytes(4) : depth * accessBytes(columnLanes));
+  const shared = threadsPerTile > 1 ? rowTile * depth * product.broadcast : 0;
+  const cells = rowTile * columnTile * columnLanes;
+  // Accesses are made lane by lane; an operation takes the whole width of the adapter.
+  const arithmetic = (cells * (depth * product.lane + product.carried) * threadsAtOnce) / widthOf(profile);
+  const loop = first + second + shared + arithmetic;
+  return softwareCost({ once: rowTile * columnTile * epilogue, loop, iterations: k / depth }, threads);
 }
 
 export function stationaryCost(
@@ -72,7 +90,7 @@ export function stationaryCost(
   const { rowsPerThread, columnTile, columnLanes } = schedule;
   const threads = batch * Math.ceil(m / rowsPerThread) * Math.ceil(n / columnLanes / columnTile);
   const once = k * columnTile * accessBytes(columnLanes);
-  const loop = k * accessBytes(1) + columnTile * (k * columnLanes * code.lane + epilogue);
+  const loop = k * accessBytes(1) + columnTile * (k * columnLanes * product.lane + epilogue);
   return softwareCost({ once, loop, iterations: rowsPerThread }, threads);
 }
 

@@ -221,8 +221,10 @@ export function describeSchedule(schedule: Schedule): string {
     return `${threadsPerRow > 1 ? "workgroup per row" : "thread per row"}, workgroups of ${workgroupSize}${lanes}${turns}`;
   }
   if (schedule.kind === "matmul-registers") {
-    const { rowTile, columnTile, columnLanes, workgroupSize } = schedule;
-    return `matmul in registers, ${rowTile} × ${columnTile * columnLanes} a thread, workgroups of ${workgroupSize}`;
+    const { rowTile, columnTile, columnLanes, firstAlongK, secondAlongK, threadsPerTile, workgroupSize } = schedule;
+    const steps = firstAlongK || secondAlongK ? ", 4 steps a load" : "";
+    const sharing = threadsPerTile > 1 ? `, rows shared by ${threadsPerTile} threads` : "";
+    return `matmul in registers, ${rowTile} × ${columnTile * columnLanes} a thread${steps}${sharing}, workgroups of ${workgroupSize}`;
   }
   if (schedule.kind === "matmul-stationary") {
     const { rowsPerThread, columnTile, columnLanes, workgroupSize } = schedule;

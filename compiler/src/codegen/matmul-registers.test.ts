@@ -1,0 +1,115 @@
+/** Tiles in registers, however they are loaded, at sizes that they do not divide. */
+import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { AdapterProfile } from "../executable.ts";
+import { evaluateFused } from "../fuse/evaluate-kernels.test-support.ts";
+import type { Kernel } from "../fuse/kernel.ts";
+import { sizeOf } from "../ir/shape.ts";
+import { axisExpr, binaryExpr, type Expr, loadExpr, newAxis, newTensor, type Tensor } from "../lower/expr.ts";
+import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
+import type { RegisterSchedule } from "./matmul-schedule.ts";
+import { plainPlan, programOf, runExecutable } from "./on-device.test-support.ts";
+import { describeSchedule } from "./schedule.ts";
+
+let device: WebGPUDevice;
+beforeAll(async () => {
+  const opened = await openDevice("software");
+  if (!opened.device) throw new Error(opened.reason);
+  device = opened.device;
+});
+afterAll(() => device.destroy());
+
+interface Layout {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Whether the factors' dimensions are the other way round in memory. */
+  readonly leftTransposed: boolean;
+  readonly rightTransposed: boolean;
+}
+
+/** Two products of a batch, plus what their buffer held before. */
+function product({ m, n, k, leftTransposed, rightTransposed }: Layout): { kernel: Kernel; inputs: Tensor[] } {
+  const [b, i, j, inner] = [newAxis(2), newAxis(m), newAxis(n), newAxis(k)];
+  const over = (...axes: readonly (typeof b)[]): { tensor: Tensor; at: Expr[] } => ({
+    tensor: newTensor(
+      "f32",
+      axes.map(({ size }) => size),
+    ),
+    at: axes.map(axisExpr),
+  });
+  const left = leftTransposed ? over(b, inner, i) : over(b, i, inner);
+  const right = rightTransposed ? over(b, j, inner) : over(b, inner, j);
+  const sum = over(b, i, j);
+  const body = binaryExpr("mul", loadExpr(left.tensor, left.at), loadExpr(right.tensor, right.at));
+  const value = binaryExpr("add", { op: "reduced", dtype: "f32", reduction: 0 }, loadExpr(sum.tensor, sum.at));
+  const kernel: Kernel = {
+    name: "product",
+    rows: [b, i, j],
+    stages: [
+      { kind: "reduce", axes: [inner], reductions: [{ id: 0, reducer: "sum", body }] },
+      { kind: "store", axes: [], once: false, stores: [{ tensor: newTensor("f32", [2, m, n]), index: sum.at, value }] },
+    ],
+    reasons: [],
+  };
+  return { kernel, inputs: [left.tensor, right.tensor, sum.tensor] };
+}
+
+const layouts: readonly Layout[] = [
+  { m: 20, n: 36, k: 12, leftTransposed: false, rightTransposed: false },
+  { m: 20, n: 36, k: 12, leftTransposed: true, rightTransposed: false },
+  { m: 20, n: 36, k: 12, leftTransposed: false, rightTransposed: true },
+  { m: 20, n: 36, k: 12, leftTransposed: true, rightTransposed: true },
+  { m: 7, n: 11, k: 5, leftTransposed: false, rightTransposed: false },
+];
+
+const waysOf = (s: RegisterSchedule): string =>
+  `${s.swapped} ${s.threadsPerTile} ${s.rowLanes} ${s.columnLanes} ${s.firstAlongK} ${s.secondAlongK}`;
+
+describe("products by tiles in registers", () => {
+  it.each(layouts)("%o", async (layout) => {
+    const { kernel, inputs } = product(layout);
+    const store = kernel.stages.at(-1);
+    const output = store?.kind === "store" ? store.stores[0]?.tensor : undefined;
+    if (!output) throw new Error("the product is stored");
+    const profile: AdapterProfile = device.profile;
+    const program = programOf([kernel], inputs, [output]);
+    // The result takes the place of what is added to it: a tile that were stored twice would add twice.
+    const plan = plainPlan(program, [kernel], profile, new Map([[inputs[2] as Tensor, output]]));
+    const assignment = (tensor: Tensor): number => plan.assignment.get(tensor.id) as number;
+    const data = inputs.map(({ shape }, t) =>
+      Array.from({ length: sizeOf(shape) }, (_, i) => (((i + t) * 7919) % 61) / 8 - 4),
+    );
+    const [expected] = evaluateFused(program, data);
+    const buffers = plan.buffers.map((spec, i) =>
+      i === assignment(output) ? { ...spec, role: "input" as const, donated: true } : spec,
+    );
+    // Of each way to load, a small tile that divides neither rows nor columns.
+    const ways = new Map<string, RegisterSchedule>();
+    for (const { schedule } of candidateSchedules(kernel, { assignment, profile })) {
+      if (schedule.kind !== "matmul-registers") continue;
+      const { rowTile, columnTile, rowLanes } = schedule;
+      if (columnTile === 2 && rowTile === (rowLanes === 4 ? 8 : 6)) ways.set(waysOf(schedule), schedule);
+    }
+    expect([...ways.values()].some(({ threadsPerTile }) => threadsPerTile === profile.subgroupSize)).toBe(true);
+    for (const schedule of ways.values()) {
+      const { code, buffers: bound, workgroups } = generateKernel(kernel, { assignment, profile, loops: [], schedule });
+      const value = (tensor: Tensor) => ({ dtype: tensor.dtype, shape: tensor.shape, buffer: assignment(tensor) });
+      const [result] = await runExecutable(
+        device,
+        {
+          buffers,
+          kernels: [code],
+          steps: [{ kind: "dispatch", kernel: 0, buffers: bound, workgroups, flops: 0, bytesMoved: 0 }],
+          inputs: inputs.map(value),
+          outputs: [value(output)],
+          peakBytes: 0,
+          peakLowerBound: 0,
+        },
+        data,
+      );
+      const apart = (expected ?? []).map((want, i) => Math.abs(want - (result?.[i] ?? NaN)));
+      expect(Math.max(...apart), `${describeSchedule(schedule)}\n${code.source}`).toBeLessThan(1e-3);
+    }
+  });
+});
