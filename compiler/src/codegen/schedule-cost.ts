@@ -52,15 +52,17 @@ function contentsOf(roots: readonly Expr[]): { loads: number; operations: number
 }
 
 interface CodeSize {
+  /** What runs once; of it, `outside` is compiled, since a loop may hold it. */
   readonly once: number;
+  readonly outside: number;
   readonly loop: number;
   readonly iterations: number;
 }
 
-function softwareCost({ once, loop, iterations }: CodeSize, threads: number): number {
+function softwareCost({ once, outside, loop, iterations }: CodeSize, threads: number): number {
   const pressure = loop > product.instructionCache ? 1.6 : 1;
   const run = (once + loop * pressure * iterations) * nanosecondsPerByte;
-  return Math.ceil(threads / threadsAtOnce) * run + (once + loop) * nanosecondsToCompile;
+  return Math.ceil(threads / threadsAtOnce) * run + (outside + loop) * nanosecondsToCompile;
 }
 
 export function registerCost(
@@ -79,7 +81,10 @@ export function registerCost(
   // Accesses are made lane by lane; an operation takes the whole width of the adapter.
   const arithmetic = (cells * (depth * product.lane + product.carried) * threadsAtOnce) / widthOf(profile);
   const loop = first + second + shared + arithmetic;
-  return softwareCost({ once: rowTile * columnTile * epilogue, loop, iterations: k / depth }, threads);
+  return softwareCost(
+    { once: rowTile * columnTile * epilogue, outside: epilogue, loop, iterations: k / depth },
+    threads,
+  );
 }
 
 export function stationaryCost(
@@ -91,7 +96,7 @@ export function stationaryCost(
   const threads = batch * Math.ceil(m / rowsPerThread) * Math.ceil(n / columnLanes / columnTile);
   const once = k * columnTile * accessBytes(columnLanes);
   const loop = k * accessBytes(1) + columnTile * (k * columnLanes * product.lane + epilogue);
-  return softwareCost({ once, loop, iterations: rowsPerThread }, threads);
+  return softwareCost({ once, outside: once, loop, iterations: rowsPerThread }, threads);
 }
 
 /** Workgroups that a GPU runs at once, about: fewer leave it idle. */
