@@ -15,9 +15,17 @@ export interface BufferSpec {
   readonly role: "input" | "output" | "temp";
   /** Of an input: the caller gives it up; the program may write it, and an output may be it. */
   readonly donated?: boolean;
+  /**
+   * It is a part of another buffer, from a byte on, and has that buffer's role. The buffer around inputs is no input itself: a
+   * call finds the inputs there, in their places, or brings them together first.
+   */
+  readonly within?: { readonly buffer: number; readonly offset: number };
   /** What it holds, for reading plans and profiles. */
   readonly label: string;
 }
+
+/** Parts of buffers begin at multiples of it: what every device can bind. */
+export const partAlignment = 256;
 
 export interface KernelCode {
   readonly name: string;

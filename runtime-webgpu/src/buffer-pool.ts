@@ -13,8 +13,12 @@ export interface BoundBuffer {
   readonly offset: number;
   /** Never given twice in a process: names the buffer and the offset in keys of bind groups. */
   readonly id: number;
-  /** The last batch of calls that uses it. */
+  /** The last batch of calls that uses it, or a part of it. */
   batch: number;
+  /** What it is a part of; null for a whole buffer. */
+  readonly whole: BoundBuffer | null;
+  /** By offset, those that were asked for. */
+  parts: Map<number, BoundBuffer> | null;
 }
 
 export interface PooledBuffer extends BoundBuffer {
@@ -28,6 +32,24 @@ let nextId = 0;
 
 export function nextBufferId(): number {
   return nextId++;
+}
+
+/** From `offset` bytes on; asked for again it is the same object, and so are the bind groups that it is in. */
+export function partOf(buffer: BoundBuffer, offset: number): BoundBuffer {
+  if (offset === 0) return buffer;
+  const whole = buffer.whole ?? buffer;
+  const start = buffer.offset + offset;
+  whole.parts ??= new Map();
+  let part = whole.parts.get(start);
+  if (part === undefined) {
+    part = { gpu: whole.gpu, offset: start, id: nextBufferId(), batch: -1, whole, parts: null };
+    whole.parts.set(start, part);
+  }
+  return part;
+}
+
+export function markUsed(buffer: BoundBuffer, batch: number): void {
+  (buffer.whole ?? buffer).batch = batch;
 }
 
 const idleFloor = 256 * 2 ** 20;
@@ -88,7 +110,8 @@ export class BufferPool {
     }
     const gpu = this.#device.createBuffer({ size: capacity, usage: this.#usage });
     this.#made++;
-    const made = { gpu, offset: 0, id: nextBufferId(), capacity, batch: -1, broken: false };
+    const id = nextBufferId();
+    const made = { gpu, offset: 0, id, capacity, batch: -1, whole: null, parts: null, broken: false };
     fresh.push(made);
     return made;
   }

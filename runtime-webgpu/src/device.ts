@@ -6,17 +6,18 @@
 import { beginPhase, endPhase, type FaxError, InternalError } from "@fax/compiler/diagnostics";
 import { type AdapterProfile, allocateData, type DType, type Executable } from "@fax/compiler/executable";
 import type { BufferSpec, HostArray, HostData, ValueSpec } from "@fax/compiler/executable";
-import { type BoundBuffer, BufferPool, type PooledBuffer } from "./buffer-pool.ts";
+import { type BoundBuffer, BufferPool, markUsed, partOf, type PooledBuffer } from "./buffer-pool.ts";
 import { BufferUsage } from "./buffer-usage.ts";
 import { BindGroups } from "./bind-groups.ts";
 import { commandsPerSubmit, Recorder } from "./encode.ts";
 import { limitError, lostError, stalledError } from "./gpu-error.ts";
 import { BufferHandle, Storage, Verdict } from "./handle.ts";
 import { encodeHostData } from "./host-data.ts";
+import { fillArena, findArena, ownArena, settleIn } from "./input-arenas.ts";
 import { type KernelTime, KernelTimer } from "./kernel-timer.ts";
 import { LoopCounters } from "./loop-counters.ts";
 import { PipelineCache } from "./pipelines.ts";
-import { paddedBytes, PreparedExecutable } from "./prepared.ts";
+import { type InputArena, paddedBytes, PreparedExecutable } from "./prepared.ts";
 import { Readback } from "./readback.ts";
 import { bytesOfScalar, type Scalar, scalarSlots, ScalarSlots } from "./scalars.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -35,6 +36,8 @@ export interface DeviceStats {
   /** Of commands; several calls may share one. */
   readonly submits: number;
   readonly dispatches: number;
+  /** From one buffer into another, readback included. */
+  readonly copies: number;
   readonly pipelines: number;
   /** Made; a steady loop makes none. */
   readonly buffers: number;
@@ -110,6 +113,7 @@ export class WebGPUDevice {
     return {
       submits: this.#submitter.callSubmits,
       dispatches: this.#recorder.dispatches,
+      copies: this.#recorder.copies,
       pipelines: this.#pipelines.compiled,
       buffers: this.#pool.made + this.#readback.made,
       bindGroups: this.#groups.made,
@@ -291,7 +295,7 @@ export class WebGPUDevice {
       verdict = new Verdict();
       verdict.decide(this.#submitter.popScopes("upload", fresh));
     }
-    output.resolve(new Storage(buffer, this.#pool), size, verdict);
+    output.resolve(new Storage(buffer, this.#pool), buffer, size, verdict);
   }
 
   *#call(task: ExecuteTask): Generator<void> {
@@ -312,8 +316,8 @@ export class WebGPUDevice {
     const held: Storage[] = [];
     try {
       for (let index = 0; index < executable.buffers.length; index++) {
-        const { bytes, role } = executable.buffers[index] as BufferSpec;
-        if (role === "input") continue;
+        const { bytes, role, within } = executable.buffers[index] as BufferSpec;
+        if (role === "input" || within !== undefined) continue;
         const buffer = this.#take(bytes, batch);
         buffers[index] = buffer;
         if (role === "temp") temps.push(buffer);
@@ -334,8 +338,10 @@ export class WebGPUDevice {
           throw new InternalError(`${label}: input ${position} has no storage of ${bytes} bytes`);
         }
         if (state.verdict !== null) batch.verdict.dependOn(state.verdict);
-        held.push((storages[index] = state.storage.retain()));
-        buffers[index] = state.storage.buffer;
+        held.push(state.storage.retain());
+        if (prepared.packed[position] === true) continue;
+        storages[index] = state.storage;
+        buffers[index] = state.buffer;
       }
       for (const position of prepared.donated) {
         const input = inputs[position] as BufferHandle;
@@ -343,9 +349,19 @@ export class WebGPUDevice {
         const storage = storages[index] as Storage;
         // Of the storage: the handle that is given up, and this call. Of the handle: this call.
         if (storage.references <= 2 && input.uses <= 1) continue;
-        const copy = this.#copyOf(storage, batch);
+        const { bytes } = executable.buffers[index] as BufferSpec;
+        const copy = this.#copyOf(buffers[index] as BoundBuffer, bytes, batch);
         held.push((storages[index] = copy.retain()));
         buffers[index] = copy.buffer;
+      }
+      for (const arena of prepared.arenas) {
+        const { storage, buffer } = this.#bindArena(arena, inputs, batch);
+        held.push((storages[arena.buffer] = storage));
+        buffers[arena.buffer] = buffer;
+      }
+      for (const { index, buffer, offset } of prepared.parts) {
+        storages[index] = storages[buffer];
+        buffers[index] = partOf(buffers[buffer] as BoundBuffer, offset);
       }
       batch.calls++;
       batch.work += prepared.work;
@@ -369,11 +385,12 @@ export class WebGPUDevice {
         const storage = storages[index];
         if (storage === undefined) throw new InternalError(`${label}: output ${position} is a temporary`);
         const bytes = paddedBytes((executable.buffers[index] as BufferSpec).bytes);
-        (outputs[position] as BufferHandle).resolve(storage, bytes, batch.verdict);
+        (outputs[position] as BufferHandle).resolve(storage, buffers[index] as BoundBuffer, bytes, batch.verdict);
       }
       if (!prepared.proven) void this.#prove(prepared, batch.verdict);
     } finally {
-      for (const buffer of buffers) if (buffer !== undefined) buffer.batch = batch.serial;
+      for (const buffer of buffers) if (buffer !== undefined) markUsed(buffer, batch.serial);
+      for (const storage of held) markUsed(storage.buffer, batch.serial);
       // Their last use is recorded: whoever takes them next comes later.
       for (const temp of temps) this.#pool.give(temp);
       for (const storage of held) storage.release();
@@ -404,12 +421,24 @@ export class WebGPUDevice {
     if (verdict.error === null) prepared.proven = true;
   }
   /** A donated value that something else needs is spared. */
-  #copyOf(shared: Storage, batch: Batch): Storage {
-    const { buffer } = shared;
-    const copy = this.#take(buffer.capacity, batch);
-    this.#recorder.copy(buffer, copy, buffer.capacity);
-    buffer.batch = batch.serial;
+  #copyOf(shared: BoundBuffer, bytes: number, batch: Batch): Storage {
+    const copy = this.#take(bytes, batch);
+    this.#recorder.copy(shared, copy, bytes);
     return new Storage(copy, this.#pool);
+  }
+
+  /** Where the arena's inputs lie together, held for the call; donated ones where nothing else needs what is there. */
+  #bindArena(arena: InputArena, inputs: CallInputs, batch: Batch): { storage: Storage; buffer: BoundBuffer } {
+    const found = findArena(arena, inputs);
+    if (found !== null && (!arena.donated || ownArena(arena, inputs, found.storage))) {
+      found.storage.retain();
+      return found;
+    }
+    const buffer = this.#take(arena.bytes, batch);
+    const storage = new Storage(buffer, this.#pool).retain();
+    fillArena(arena, inputs, storage, this.#recorder);
+    if (!arena.donated) settleIn(arena, inputs, storage, batch.verdict);
+    return { storage, buffer };
   }
 
   #take(bytes: number, batch: Batch): PooledBuffer {
@@ -425,8 +454,7 @@ export class WebGPUDevice {
     if (state.kind !== "ready") throw new InternalError(`a buffer that is ${state.kind} is read`);
     if (this.#lost !== null) throw this.#lost;
     const batch = this.#submitter.open("read", size > 0 && !this.#readback.has(dtype, size));
-    const copy =
-      size > 0 ? this.#readback.record(state.storage.buffer, dtype, size, this.#recorder, batch.fresh) : null;
+    const copy = size > 0 ? this.#readback.record(state.buffer, dtype, size, this.#recorder, batch.fresh) : null;
     this.#submitter.flush();
     const { submitted } = this.#submitter;
     const outcome = copy === null ? allocateData(dtype, 0) : await this.#readback.map(copy).catch(asError);

@@ -26,6 +26,7 @@ export class Recorder {
   #recorded = 0;
   #work = 0;
   #dispatches = 0;
+  #copies = 0;
 
   constructor(device: GPUDevice, counters: LoopCounters, groups: BindGroups) {
     this.#device = device;
@@ -41,6 +42,11 @@ export class Recorder {
   /** Recorded since the device was opened. */
   get dispatches(): number {
     return this.#dispatches;
+  }
+
+  /** Between buffers, since the device was opened. */
+  get copies(): number {
+    return this.#copies;
   }
 
   /** A call without loops; `buffers` by index of the executable. */
@@ -60,6 +66,7 @@ export class Recorder {
     this.#endPass();
     this.#encoder ??= this.#device.createCommandEncoder();
     this.#encoder.copyBufferToBuffer(from.gpu, from.offset, to.gpu, to.offset, paddedBytes(bytes));
+    this.#copies++;
     this.#recorded++;
   }
 

@@ -1,9 +1,10 @@
 /**
  * Values on the device. A handle stands for a value from the moment it is asked for; its storage exists once the task
- * that computes it has run. Handles of one storage are the same bytes: an output that is an input, outputs that share.
+ * that computes it has run. Handles of one storage are the same bytes (an output that is an input, outputs that share) or
+ * parts of it.
  */
 import { type FaxError, InternalError } from "@fax/compiler/diagnostics";
-import type { BufferPool, PooledBuffer } from "./buffer-pool.ts";
+import type { BoundBuffer, BufferPool, PooledBuffer } from "./buffer-pool.ts";
 
 /**
  * What became of calls that were submitted together: known some turns afterwards. Their failure is also that of all that
@@ -13,6 +14,7 @@ export class Verdict {
   error: FaxError | null = null;
   settled = false;
   readonly #inputs: Verdict[] = [];
+  readonly #waiting: (() => void)[] = [];
   #done: Promise<void> | null = null;
 
   /** Of a value that is used. */
@@ -20,6 +22,12 @@ export class Verdict {
     if (input !== this && (!input.settled || input.error !== null) && !this.#inputs.includes(input)) {
       this.#inputs.push(input);
     }
+  }
+
+  /** Calls back as soon as it is settled. */
+  whenSettled(settled: () => void): void {
+    if (this.settled) settled();
+    else this.#waiting.push(settled);
   }
 
   /** Once, when the commands are submitted. */
@@ -38,6 +46,7 @@ export class Verdict {
     this.error = this.#inputs.find((input) => input.error !== null)?.error ?? error;
     this.settled = true;
     this.#inputs.length = 0;
+    for (const settled of this.#waiting.splice(0)) settled();
   }
 }
 
@@ -69,7 +78,14 @@ export class Storage {
 
 type State =
   | { readonly kind: "pending" }
-  | { readonly kind: "ready"; readonly storage: Storage; readonly bytes: number; readonly verdict: Verdict | null }
+  | {
+      readonly kind: "ready";
+      readonly storage: Storage;
+      /** The storage's buffer, or a part of it. */
+      readonly buffer: BoundBuffer;
+      readonly bytes: number;
+      readonly verdict: Verdict | null;
+    }
   | { readonly kind: "failed"; readonly error: Error }
   | { readonly kind: "freed" };
 
@@ -92,8 +108,17 @@ export class BufferHandle {
     await this.#resolved;
   }
 
-  resolve(storage: Storage, bytes: number, verdict: Verdict | null): void {
-    this.#enter({ kind: "ready", storage: storage.retain(), bytes, verdict });
+  /** `buffer`: the storage's, or a part of it. */
+  resolve(storage: Storage, buffer: BoundBuffer, bytes: number, verdict: Verdict | null): void {
+    this.#enter({ kind: "ready", storage: storage.retain(), buffer, bytes, verdict });
+  }
+
+  /** The value has been copied out of `from`, and lies elsewhere from now on; nothing if it is not there any more. */
+  move(from: BoundBuffer, storage: Storage, buffer: BoundBuffer): void {
+    if (this.#state.kind !== "ready" || this.#state.buffer !== from) return;
+    const before = this.#state.storage;
+    this.#state = { ...this.#state, storage: storage.retain(), buffer };
+    before.release();
   }
 
   fail(error: Error): void {

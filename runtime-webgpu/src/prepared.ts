@@ -1,7 +1,7 @@
 /** An executable made ready for one device: limits checked, kernels compiled, all that is the same in every call known. */
 import type { FaxError } from "@fax/compiler/diagnostics";
 import { beginPhase, endPhase, InternalError } from "@fax/compiler/diagnostics";
-import type { AdapterProfile, BufferRef, Executable, Step, ValueSpec } from "@fax/compiler/executable";
+import type { AdapterProfile, BufferRef, BufferSpec, Executable, Step, ValueSpec } from "@fax/compiler/executable";
 import { limitError } from "./gpu-error.ts";
 import type { BindingLayout, PipelineCache } from "./pipelines.ts";
 
@@ -29,6 +29,14 @@ export interface PreparedKernel {
   pipeline: GPUComputePipeline | null;
 }
 
+/** Inputs that lie in one buffer, in the order of their offsets. */
+export interface InputArena {
+  readonly buffer: number;
+  readonly bytes: number;
+  readonly donated: boolean;
+  readonly members: readonly { readonly position: number; readonly offset: number; readonly bytes: number }[];
+}
+
 export class PreparedExecutable {
   readonly executable: Executable;
   readonly steps: readonly PreparedStep[];
@@ -42,6 +50,11 @@ export class PreparedExecutable {
   readonly needsBuffers: boolean;
   /** Inputs, by position, whose buffers the program may write. */
   readonly donated: readonly number[];
+  readonly arenas: readonly InputArena[];
+  /** By position: the input lies in an arena. */
+  readonly packed: readonly boolean[];
+  /** Buffers that are parts of others. */
+  readonly parts: readonly { readonly index: number; readonly buffer: number; readonly offset: number }[];
   /** Sizes of the large buffers of a call. */
   readonly large: readonly number[];
   /** The longest loop whose counter a kernel reads. */
@@ -74,12 +87,21 @@ export class PreparedExecutable {
     this.work = workOf(executable.steps);
     this.hasLoops = executable.steps.some(({ kind }) => kind === "loop");
     const isDonated = ({ buffer }: ValueSpec): boolean => executable.buffers[buffer]?.donated === true;
-    this.donated = [...executable.inputs.keys()].filter((i) => isDonated(executable.inputs[i] as ValueSpec));
+    this.packed = executable.inputs.map(({ buffer }) => executable.buffers[buffer]?.within !== undefined);
+    this.arenas = arenasOf(executable);
+    this.parts = executable.buffers.flatMap(({ within }, index) =>
+      within === undefined ? [] : [{ index, ...within }],
+    );
+    this.donated = [...executable.inputs.keys()].filter(
+      (i) => isDonated(executable.inputs[i] as ValueSpec) && this.packed[i] !== true,
+    );
     const handedOn = new Set(executable.outputs.map(({ buffer }) => buffer));
-    this.needsBuffer = executable.inputs.map((input) => handedOn.has(input.buffer) || isDonated(input));
+    this.needsBuffer = executable.inputs.map(
+      (input, i) => handedOn.has(input.buffer) || isDonated(input) || this.packed[i] === true,
+    );
     this.longestLoop = reader.longestLoop;
     this.needsBuffers = this.needsBuffer.includes(true);
-    const made = executable.buffers.filter(({ role }) => role !== "input");
+    const made = executable.buffers.filter(({ role, within }) => role !== "input" && within === undefined);
     this.large = made.map(({ bytes }) => paddedBytes(bytes)).filter((bytes) => bytes >= largeBuffer);
     const counterBytes = this.longestLoop * minOffsetAlignment;
     if (counterBytes > profile.limits.maxBufferSize) {
@@ -109,6 +131,20 @@ export function paddedBytes(bytes: number): number {
 export function pick(ref: BufferRef, odd: boolean): number {
   if (typeof ref === "number") return ref;
   return odd ? ref.odd : ref.even;
+}
+
+function arenasOf({ buffers, inputs }: Executable): InputArena[] {
+  const arenas = new Map<number, InputArena["members"][number][]>();
+  for (const [position, { buffer }] of inputs.entries()) {
+    const { bytes, within } = buffers[buffer] as BufferSpec;
+    if (within === undefined) continue;
+    const member = { position, offset: within.offset, bytes: paddedBytes(bytes) };
+    arenas.set(within.buffer, [...(arenas.get(within.buffer) ?? []), member]);
+  }
+  return [...arenas].map(([buffer, members]) => {
+    const { bytes, donated = false } = buffers[buffer] as BufferSpec;
+    return { buffer, bytes, donated, members: members.toSorted((a, b) => a.offset - b.offset) };
+  });
 }
 
 class StepReader {

@@ -1,7 +1,7 @@
 /** Copies values into memory that the host can map, and out of it. */
 import type { AdapterProfile, DType, HostData } from "@fax/compiler/executable";
 import { storageBytes } from "@fax/compiler/executable";
-import { BufferPool, type PooledBuffer } from "./buffer-pool.ts";
+import { type BoundBuffer, BufferPool, type PooledBuffer } from "./buffer-pool.ts";
 import { BufferUsage, MapModeRead } from "./buffer-usage.ts";
 import type { Recorder } from "./encode.ts";
 import { decodeHostData } from "./host-data.ts";
@@ -34,7 +34,7 @@ export class Readback {
     return this.#staging.has(this.#bytes(dtype, size));
   }
 
-  record(source: PooledBuffer, dtype: DType, size: number, recorder: Recorder, fresh: PooledBuffer[]): Copy {
+  record(source: BoundBuffer, dtype: DType, size: number, recorder: Recorder, fresh: PooledBuffer[]): Copy {
     const bytes = this.#bytes(dtype, size);
     const staging = this.#staging.take(bytes, fresh);
     recorder.copy(source, staging, bytes);

@@ -84,6 +84,8 @@ export class ScalarSlots {
       // A new buffer holds zeros.
       bits: 0,
       batch: -1,
+      whole: null,
+      parts: null,
     }));
   }
 }

@@ -133,6 +133,32 @@ describe("kernels per call", () => {
     });
   }
 
+  it.each(["by hand", "of the library"])(
+    "an Adam update of 20 tensors, %s: at most 3, and 2 where a kernel binds 12 buffers",
+    (which) => {
+      const tensors = Array.from({ length: 20 }, (_, i) => np.zeros(i % 2 === 0 ? [16, 8] : [8]));
+      const optimizer = adam(0.001);
+      const library = (p: NDArray[], g: NDArray[], state: ReturnType<typeof optimizer.init<NDArray[]>>) => {
+        const { updates, state: next } = optimizer.update(g, state, p);
+        return [applyUpdates(p, updates), next];
+      };
+      const byHand = (p: NDArray[], g: NDArray[], { count, mu, nu }: Parameters<typeof library>[2]) =>
+        p.map((param, i) => {
+          const [grad, last, lastSquare] = [g[i], mu[i], nu[i]] as [NDArray, NDArray, NDArray];
+          const mean = np.add(np.multiply(last, 0.9), np.multiply(grad, 0.1));
+          const square = np.add(np.multiply(lastSquare, 0.999), np.multiply(np.square(grad), 0.001));
+          const [bias1, bias2] = [0.9, 0.999].map((b) => np.subtract(1, np.power(b, count))) as [NDArray, NDArray];
+          const root = np.add(np.sqrt(np.divide(square, bias2)), 1e-8);
+          return [np.subtract(param, np.divide(np.divide(mean, bias1), root)), mean, square];
+        });
+      const program = compiled(which === "by hand" ? byHand : library, tensors, tensors, optimizer.init(tensors));
+      for (const profile of [...profiles, baselineProfile]) {
+        const most = profile.limits.maxStorageBuffersPerShaderStage < 12 ? 3 : 2;
+        expect(dispatches(program.executable(profile))).toBeLessThanOrEqual(most);
+      }
+    },
+  );
+
   it("the identical layers of a chain of 60 tanh(x @ w) share kernels", () => {
     const chain = (v: NDArray, m: NDArray): NDArray => {
       let y = v;

@@ -488,6 +488,7 @@ describe("loops", () => {
     const program: FusedProgram = {
       inputs: [x],
       outputs: [y],
+      arenas: [],
       steps: [
         {
           kind: "loop",

@@ -50,7 +50,7 @@ export function programOf(
   inputs: readonly Tensor[],
   outputs: readonly Tensor[],
 ): FusedProgram {
-  return { inputs, outputs, steps: kernels.map((kernel) => ({ kind: "kernel", kernel })) };
+  return { inputs, outputs, arenas: [], steps: kernels.map((kernel) => ({ kind: "kernel", kernel })) };
 }
 
 /** The executable of a list of kernels, and the outputs' elements. */

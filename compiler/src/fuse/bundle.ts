@@ -6,14 +6,11 @@
 import { sizeOf } from "../ir/shape.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { axesIn, loadsOf } from "../lower/expr-pool.ts";
-import { costOf, dispatchCost, extentOf, fewestBusyRows } from "./cost.ts";
+import { extentOf, mostParts, smallWork } from "./cost.ts";
 import type { Carry } from "./definition.ts";
 import { type Group, type Scheduled, ScheduledLoop } from "./group.ts";
-
-/** Beyond this much work of each, a dispatch of its own does not matter. */
-const smallWork = 20 * dispatchCost;
-/** The text of a kernel grows with its parts, and so does its workgroup memory. */
-const mostParts = 8;
+import type { Arena } from "./kernel.ts";
+import { mixes } from "./pack.ts";
 
 export interface BundleOptions {
   readonly maxBindings: number;
@@ -21,6 +18,8 @@ export interface BundleOptions {
   readonly bound: (group: Group) => Iterable<Tensor["id"]>;
   /** Of the loop around. */
   readonly carries: readonly Carry[];
+  /** The arena that a tensor lies in. */
+  readonly homes: ReadonlyMap<Tensor["id"], Arena>;
 }
 
 /** A carry of fewer elements may as well alternate between two buffers. */
@@ -41,7 +40,7 @@ export class Bundle implements Scheduled {
 /** Expects dependencies before what depends on them. */
 export function bundle(
   ordered: readonly (Group | ScheduledLoop)[],
-  { maxBindings, bound, carries }: BundleOptions,
+  { maxBindings, bound, carries, homes }: BundleOptions,
 ): (Bundle | ScheduledLoop)[] {
   const depths = new Map<Scheduled, number>();
   const holders = new Map<Scheduled, Bundle | ScheduledLoop>();
@@ -50,7 +49,7 @@ export function bundle(
   const large = carries.filter(({ init }) => sizeOf(init.shape) >= largeCarry);
   /** A carry is computed in place where nothing beside its kernel reads it. */
   const hinders = (a: Group, b: Group): boolean =>
-    large.some(({ input, result }) => a.byTensor.has(result.id) && b.loaded().has(input.id));
+    large.some(({ input, result }) => a.byTensor.has(result.id) && b.loaded().has(input.id)) || mixes(a, b, homes);
   for (const item of ordered) {
     const depth = Math.max(0, ...[...item.dependencies].map((dependency) => 1 + (depths.get(dependency) ?? 0)));
     depths.set(item, depth);
@@ -105,18 +104,10 @@ function withDependencies(
  * runs alone.
  */
 function kindOf(group: Group): string | null {
-  if (!group.contraction) return workOf(group) <= smallWork ? "rows" : null;
+  if (!group.contraction) return group.work <= smallWork ? "rows" : null;
   const [product] = group.members;
   if (product === undefined) return null;
   const factors = [...loadsOf([product.body])].map((load) => axesIn(load.index));
   const sizes = group.rows.map(({ id, size }) => `${size}/${factors.filter((axes) => axes.has(id)).length}`);
   return `product of ${sizes.toSorted().join(" ")} over ${extentOf(product.inner)}`;
-}
-
-/** In the units of `dispatchCost`. */
-function workOf(group: Group): number {
-  let work = 0;
-  for (const { body, inner } of group.members) work += costOf([body]) * extentOf(inner);
-  const lanes = Math.min(fewestBusyRows, group.rowCount) / fewestBusyRows;
-  return (work * group.rowCount) / lanes;
 }

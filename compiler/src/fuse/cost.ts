@@ -8,6 +8,12 @@ import type { Def, ReduceDef } from "./definition.ts";
 
 /** A dispatch that does nothing: 20 µs of eight lanes. */
 export const dispatchCost = 160_000;
+/** Beyond this much work of each kernel, a dispatch of its own does not matter. */
+export const smallWork = 20 * dispatchCost;
+/** Kernels in one dispatch: the text grows with them, and so does its workgroup memory. */
+export const mostParts = 8;
+/** A copy of little between two buffers. */
+export const copyCost = dispatchCost / 8;
 /** Work of fewer rows than this leaves lanes idle. */
 export const fewestBusyRows = 8;
 /** Writing an element and reading it again in another kernel. */
@@ -27,6 +33,11 @@ export function costOf(exprs: readonly Expr[]): number {
   let cost = 0;
   for (const node of nodesOf(exprs)) cost += nodeCost(node);
   return cost;
+}
+
+/** Computing a single value once for four rows rather than reading it, which is as fast as a few operations. */
+export function recomputed(cost: number, rows: number): number {
+  return (Math.max(0, cost - 2 * loadCost) * rows) / 4;
 }
 
 function nodeCost(node: Expr): number {

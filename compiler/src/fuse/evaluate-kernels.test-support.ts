@@ -163,6 +163,16 @@ function put(store: Pick<Store, "tensor" | "index">, value: number, scope: Scope
 
 class Apart implements Memory {
   readonly #data = new Map<number, Data>();
+
+  constructor(arenas: FusedProgram["arenas"] = []) {
+    for (const { tensor, members } of arenas) {
+      const whole = this.write(tensor);
+      for (const { tensor: part, offset } of members) {
+        this.#data.set(part.id, whole.subarray(offset, offset + sizeOf(part.shape)));
+      }
+    }
+  }
+
   read(tensor: Tensor): Data {
     return defined(this.#data.get(tensor.id), `tensor ${tensor.id} is read before it is computed`);
   }
@@ -265,7 +275,7 @@ export function evaluateFused(
   inputs: readonly (readonly number[])[],
   order: Order = inOrder,
 ): number[][] {
-  const memory = new Apart();
+  const memory = new Apart(program.arenas);
   const scope = scopeOf(memory);
   program.inputs.forEach((tensor, i) => memory.write(tensor).set(inputs[i] ?? []));
   const run = (steps: readonly FusedStep[]): void => {
@@ -286,7 +296,12 @@ export function evaluatePlanned(
   inputs: readonly (readonly number[])[],
   order: Order = inOrder,
 ): number[][] {
-  const buffers = plan.buffers.map((buffer) => new Float64Array(buffer.bytes / 4).fill(NaN));
+  const buffers: Data[] = [];
+  for (const { bytes, within } of plan.buffers) {
+    const around = within && defined(buffers[within.buffer], "a buffer around");
+    const start = (within?.offset ?? 0) / 4;
+    buffers.push(around?.subarray(start, start + bytes / 4) ?? new Float64Array(bytes / 4).fill(NaN));
+  }
   let parity = 0;
   const buffer = (ref: BufferRef): Data =>
     defined(buffers[typeof ref === "number" ? ref : parity === 0 ? ref.even : ref.odd], "a buffer");

@@ -16,9 +16,10 @@ import { Bundle } from "./bundle.ts";
 import { definedBy, type LoopUnit, type Unit } from "./definition.ts";
 import { emitKernel, sideBySide } from "./emit.ts";
 import { groupUnits, readBy } from "./grouping.ts";
-import type { FusedProgram, FusedStep } from "./kernel.ts";
+import type { Arena, FusedProgram, FusedStep } from "./kernel.ts";
 import { materialize } from "./materialize.ts";
 import { normalizeGraph } from "./normalize.ts";
+import type { Role } from "./pack.ts";
 import { splitReductions } from "./split-reduction.ts";
 
 export interface FuseOptions {
@@ -35,7 +36,11 @@ export function fuse(graph: Graph, { maxBindings }: FuseOptions): FusedProgram {
   const fuseLevel = (level: readonly Unit[], wanted: ReadonlySet<number>, loop: LoopUnit | null): FusedStep[] => {
     const stacked = stackedStores(loop);
     const forced = new Set([...wanted, ...initsOf(level)]);
-    const { scheduled, isStored } = groupUnits(
+    const {
+      scheduled,
+      isStored,
+      arenas: found,
+    } = groupUnits(
       level,
       {
         maxBindings,
@@ -43,9 +48,11 @@ export function fuse(graph: Graph, { maxBindings }: FuseOptions): FusedProgram {
         stackedStores: (tensor) => stacked.get(tensor)?.length ?? 0,
         reasons,
         carries: loop?.carries ?? [],
+        roleOf: loop ? () => null : roleOf,
       },
       pool,
     );
+    arenas.push(...found);
     return scheduled.map((item): FusedStep => {
       if (item instanceof Bundle) {
         const [kernel, ...beside] = item.groups.map((group) =>
@@ -64,10 +71,23 @@ export function fuse(graph: Graph, { maxBindings }: FuseOptions): FusedProgram {
     });
   };
 
-  const wanted = new Set(normal.outputs.map((tensor) => tensor.id));
   const { computed, before, after } = withoutAliases(units, normal.inputs, pool);
+  const arenas: Arena[] = [];
+  const given = new Set(normal.inputs.map((tensor) => tensor.id));
+  const wanted = new Set(normal.outputs.map((tensor) => tensor.id));
+  const apart = new Set([
+    ...[...before, ...after].flatMap((step) => (step.kind === "copy" ? [step.from.id, step.to.id] : [])),
+    ...computed.flatMap((unit) => (unit.kind === "loop" ? definedBy(unit).map(({ id }) => id) : [])),
+    ...initsOf(computed),
+    ...[...given].filter((id) => wanted.has(id)),
+  ]);
+  const roleOf = ({ id }: Tensor): Role | null => {
+    if (apart.has(id)) return null;
+    if (given.has(id)) return "input";
+    return wanted.has(id) ? "output" : "temp";
+  };
   const steps = [...before, ...fuseLevel(computed, wanted, null), ...after];
-  return { inputs: normal.inputs, outputs: normal.outputs, steps };
+  return { inputs: normal.inputs, outputs: normal.outputs, steps, arenas };
 }
 
 /**

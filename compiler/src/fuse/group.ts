@@ -1,7 +1,7 @@
 /** A kernel in the making: definitions that share a space of rows. */
 import type { Axis, Expr, Tensor } from "../lower/expr.ts";
 import { type ExprPool, type Load, loadsOf } from "../lower/expr-pool.ts";
-import { extentOf } from "./cost.ts";
+import { costOf, extentOf, fewestBusyRows } from "./cost.ts";
 import type { Def, LoopUnit } from "./definition.ts";
 
 export interface Member {
@@ -92,6 +92,14 @@ export class Group implements Scheduled {
 
   get rowCount(): number {
     return extentOf(this.rows);
+  }
+
+  /** What it computes, in the units of `dispatchCost`. */
+  get work(): number {
+    let work = 0;
+    for (const { body, inner } of this.members) work += costOf([body]) * extentOf(inner);
+    const lanes = Math.min(fewestBusyRows, this.rowCount) / fewestBusyRows;
+    return (work * this.rowCount) / lanes;
   }
 
   /** Tensors that the kernel reads from memory. */

@@ -7,10 +7,13 @@ import { type Bundle, bundle } from "./bundle.ts";
 import { formatAval, avalOf } from "../ir/aval.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
-import { isContraction, maxSerialInner, minParallelRows } from "./cost.ts";
+import { costOf, dispatchCost, isContraction, maxSerialInner, minParallelRows, recomputed } from "./cost.ts";
 import { type Carry, type Def, definedBy, definitionsIn, type LoopUnit, type Unit } from "./definition.ts";
 import { dependsOn, Group, inOrder, type Member, type Scheduled, ScheduledLoop } from "./group.ts";
+import type { Arena } from "./kernel.ts";
 import { alignAlone, alignToProducer, alignToSibling, innerExtent, isContiguousInRow } from "./legality.ts";
+
+import { mixes, packGroups, type Role } from "./pack.ts";
 
 /** Up to this many elements it does not matter that a row's elements are not neighbours in memory. */
 const smallStrided = 65_536;
@@ -24,9 +27,12 @@ export interface GroupingOptions {
   readonly reasons: ReadonlyMap<number, readonly string[]>;
   /** Of the loop that the level is the body of. */
   readonly carries: readonly Carry[];
+  /** Of tensors that may lie with others in one buffer; null for the others. */
+  readonly roleOf: (tensor: Tensor) => Role | null;
 }
 
 export interface Grouped {
+  readonly arenas: readonly Arena[];
   /** In order. */
   readonly scheduled: readonly (Bundle | ScheduledLoop)[];
   /** Whether something outside of its kernel wants a value in memory. */
@@ -39,12 +45,13 @@ export function groupUnits(units: readonly Unit[], options: GroupingOptions, poo
     if (unit.kind === "loop") grouping.addLoop(unit, order);
     else grouping.addDef(unit, order);
   });
+  const arenas = grouping.pack();
   grouping.absorbScalars();
   const bound = (group: Group): number[] => grouping.boundBy(group);
+  const { maxBindings, carries } = options;
   return {
-    scheduled: inOrder(
-      bundle(inOrder(grouping.scheduled), { maxBindings: options.maxBindings, carries: options.carries, bound }),
-    ),
+    arenas,
+    scheduled: inOrder(bundle(inOrder(grouping.scheduled), { maxBindings, carries, bound, homes: grouping.homes })),
     isStored: (tensor, group) => grouping.isStored(tensor.id, new Set(group.byTensor.keys())),
   };
 }
@@ -60,6 +67,10 @@ class Grouping {
   readonly #places = new Map<Group, number>();
   readonly #byRows = new Map<string, Group[]>();
   readonly #producers = new Map<number, Group | ScheduledLoop>();
+  /** The arena that a tensor lies in, or is. */
+  readonly #homes = new Map<number, Arena>();
+  /** Arenas' own tensors: they are in memory, since what lies there is. */
+  readonly #arenas = new Set<number>();
   /** Definitions (by tensor) and loops that read a tensor. */
   readonly #readers = new Map<number, Set<number | LoopUnit>>();
 
@@ -90,6 +101,26 @@ class Grouping {
     this.#producers.set(def.tensor.id, group);
   }
 
+  get homes(): ReadonlyMap<number, Arena> {
+    return this.#homes;
+  }
+
+  /** Kernels that do the same to tensors of their own become one, over arenas. */
+  pack(): readonly Arena[] {
+    const { maxBindings, roleOf } = this.#options;
+    const isStored = (tensor: Tensor, group: Group): boolean =>
+      this.isStored(tensor.id, new Set(group.byTensor.keys()));
+    const { arenas, packs } = packGroups(this.scheduled, { maxBindings, roleOf, isStored }, this.#pool);
+    for (const arena of arenas) {
+      this.#arenas.add(arena.tensor.id);
+      for (const { tensor } of [arena, ...arena.members]) this.#homes.set(tensor.id, arena);
+    }
+    for (const { pack, parts } of packs) {
+      for (const tensor of parts.flatMap((part) => [...part.byTensor.keys()])) this.#producers.set(tensor, pack);
+    }
+    return arenas;
+  }
+
   /** Kernels of single values are no kernels of their own where another can compute them besides. */
   absorbScalars(): void {
     for (const scalars of this.scheduled.filter((item) => item instanceof Group && item.isScalar)) {
@@ -111,6 +142,9 @@ class Grouping {
     // Nothing may have to run between the two.
     const between = [...host.dependencies].filter((item) => item !== scalars);
     if (between.some((item) => dependsOn(item, scalars)) || dependsOn(scalars, host)) return false;
+    const inlined = scalars.members.filter(({ def }) => host.loaded().has(def.tensor.id));
+    if (recomputed(costOf(inlined.map(({ value }) => value)), host.rowCount) > dispatchCost) return false;
+    if (mixes(host, scalars, this.#homes) || mixes(scalars, host, this.#homes)) return false;
     const inside = new Set([...host.byTensor.keys(), ...scalars.byTensor.keys()]);
     const loaded = new Set([...host.loaded().keys(), ...scalars.loaded().keys()]);
     const read = [...loaded].filter((tensor) => !scalars.byTensor.has(tensor)).length;
@@ -225,7 +259,9 @@ class Grouping {
   isStored(tensor: number, inside: ReadonlySet<number>): boolean {
     const readers = [...(this.#readers.get(tensor) ?? [])];
     return (
-      this.#options.forced.has(tensor) || readers.some((reader) => typeof reader !== "number" || !inside.has(reader))
+      this.#options.forced.has(tensor) ||
+      this.#arenas.has(tensor) ||
+      readers.some((reader) => typeof reader !== "number" || !inside.has(reader))
     );
   }
 }

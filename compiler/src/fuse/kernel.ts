@@ -74,8 +74,19 @@ export type FusedStep =
       readonly stacked: readonly Tensor[];
     };
 
+/**
+ * Tensors that lie in one buffer, each from a position on, with gaps between them that hold anything. What treats all of them
+ * alike reads and stores the arena's own tensor.
+ */
+export interface Arena {
+  readonly tensor: Tensor;
+  /** In the order of their offsets, which are in elements. */
+  readonly members: readonly { readonly tensor: Tensor; readonly offset: number }[];
+}
+
 export interface FusedProgram {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly steps: readonly FusedStep[];
+  readonly arenas: readonly Arena[];
 }

@@ -2,12 +2,12 @@
  * When each tensor of a fused program is alive. Steps have times in program order; a loop takes one at its start (first
  * values are read), those of its body, and one at its end (results are read). A tensor that a loop reads and does not
  * define lives until the loop's end. At time t reading happens at 2t + 1 and writing at 2t, so that what a step reads
- * and what it writes overlap.
+ * and what it writes overlap. An arena is alive while anything in it is.
  */
 import { invariant } from "../diagnostics/index.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { boundTensors } from "./kernel-tensors.ts";
-import type { FusedProgram, FusedStep, Kernel } from "./kernel.ts";
+import type { Arena, FusedProgram, FusedStep, Kernel } from "./kernel.ts";
 
 export interface Lifetime {
   readonly tensor: Tensor;
@@ -58,6 +58,9 @@ export function timelineOf(program: FusedProgram): Timeline {
   const copies: { from: Tensor; to: Tensor }[] = [];
   let time = 0;
 
+  const members = new Map(program.arenas.map((arena) => [arena.tensor.id, arena.members.map(({ tensor }) => tensor)]));
+  /** With what lies in an arena instead of the arena. */
+  const apart = (tensors: readonly Tensor[]): Tensor[] => tensors.flatMap((t) => members.get(t.id) ?? [t]);
   const define = (tensor: Tensor, at: number, around: readonly LoopSpan[], kernel: Kernel | null): void => {
     if (drafts.has(tensor.id)) return;
     drafts.set(tensor.id, { tensor, start: 2 * at, end: 2 * at + 1, kernel, loops: around, crossesLoops: false });
@@ -85,8 +88,8 @@ export function timelineOf(program: FusedProgram): Timeline {
         copies.push(step);
       } else if (step.kind === "kernel") {
         const { loaded, stored } = boundTensors(step.kernel);
-        for (const tensor of loaded) read(tensor, at, around);
-        for (const tensor of stored) define(tensor, at, around, step.kernel);
+        for (const tensor of apart(loaded)) read(tensor, at, around);
+        for (const tensor of apart(stored)) define(tensor, at, around, step.kernel);
         kernels.push({ kernel: step.kernel, time: at });
       } else {
         const span: LoopSpan = { step, start: at, end: at };
@@ -117,5 +120,15 @@ export function timelineOf(program: FusedProgram): Timeline {
     read(tensor, time, []);
   }
   for (const { draft, loop } of pending) draft.end = Math.max(draft.end, 2 * loop.end + 1);
+  for (const { tensor, members: inside } of program.arenas) drafts.set(tensor.id, spanOf(tensor, inside, drafts));
   return { lifetimes: drafts, kernels, loops, copies };
+}
+
+function spanOf(tensor: Tensor, members: Arena["members"], drafts: ReadonlyMap<number, Draft>): Draft {
+  const inside = members.map((member) => drafts.get(member.tensor.id));
+  const [first] = inside;
+  invariant(first, "an arena whose members are never alive");
+  const start = Math.min(...inside.map((draft) => draft?.start ?? Infinity));
+  const end = Math.max(...inside.map((draft) => draft?.end ?? -Infinity));
+  return { tensor, start, end, kernel: first.kernel, loops: [], crossesLoops: true };
 }

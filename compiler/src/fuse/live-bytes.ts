@@ -25,9 +25,15 @@ export function liveBytes(
 ): number[] {
   const inputs = new Set(program.inputs.map((tensor) => tensor.id));
   const given = new Set(donated.map((position) => program.inputs[position]?.id));
+  // An arena stands for what lies in it.
+  const inside = new Set(program.arenas.flatMap(({ members }) => members.map((member) => member.tensor.id)));
+  for (const { tensor, members } of program.arenas) {
+    if (members.some((member) => inputs.has(member.tensor.id))) inputs.add(tensor.id);
+    if (members.every((member) => given.has(member.tensor.id))) given.add(tensor.id);
+  }
   const bytesOf = (tensor: Tensor): number => allocatedBytes(bytesOfTensor(tensor, profile));
   const sumOf = (tensors: Iterable<Tensor>): number => [...tensors].reduce((sum, tensor) => sum + bytesOf(tensor), 0);
-  const values = withoutAliases(timeline);
+  const values = withoutAliases(timeline).filter(({ tensor }) => !inside.has(tensor.id));
   const times = 1 + Math.max(0, ...values.map(({ end }) => Math.floor(end / 2)));
   const live = Array.from({ length: times }, () => 0);
   const add = (from: number, to: number, bytes: number): void => {

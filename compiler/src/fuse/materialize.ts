@@ -15,6 +15,7 @@ import {
   isMovement,
   loadCost,
   maxBodyNodes,
+  recomputed,
   roundTripCost,
 } from "./cost.ts";
 import { type Def, definitionsIn, type MapDef, type Unit } from "./definition.ts";
@@ -154,7 +155,11 @@ class Decider {
     if (again > 0 && this.#anchored.has(tensor.id)) {
       return `computed with the reduction that it follows, instead of ${count(evaluations)} times by its readers`;
     }
-    if (size === 1 && cost <= 200) return null;
+    if (size === 1 && cost <= 200) {
+      const readers = new Set(accesses.map(({ root }) => root)).size;
+      if (readers === 1 || recomputed(cost, evaluations) <= dispatchCost) return null;
+      return `${readers} readers would each compute a single value of ${cost} operations, for ${count(evaluations)} elements together: that is dearer than a kernel`;
+    }
     // Its readers load a stored value instead.
     const extra = work * Math.max(0, cost - loadCost);
     const memory = dispatchCost + roundTripCost * size;

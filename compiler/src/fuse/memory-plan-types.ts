@@ -33,7 +33,7 @@ export interface MemoryPlan {
   /**
    * By `Tensor.id`, for every tensor that a step stores, loads or copies, and for inputs and outputs. An `{ even, odd }`
    * pair only for tensors of a loop's body that no inner loop touches: it goes by the parity of the loop that the
-   * tensor's steps stand in directly.
+   * tensor's steps stand in directly. A tensor in an arena lies in a buffer that is a part (`within`) of the arena's.
    */
   readonly assignment: ReadonlyMap<number, BufferRef>;
   /** By `LoopCounter.id`, for every loop. */

@@ -4,7 +4,7 @@
  * overlap then share buffers, largest first. Inputs are never written, but for donated ones: what is stored later may take
  * their place.
  */
-import { type AdapterProfile, allocatedBytes, type BufferRef, type BufferSpec } from "../executable.ts";
+import { type AdapterProfile, allocatedBytes, type BufferRef, type BufferSpec, storageBytes } from "../executable.ts";
 import { invariant } from "../diagnostics/index.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { writesOver } from "./in-place.ts";
@@ -32,7 +32,8 @@ interface Slot {
 /** Which role a merged slot keeps. */
 const rank = { temp: 0, output: 1, input: 2 } as const;
 
-type Place = { slot: number } | { even: number; odd: number };
+/** Where a tensor lies; what lies in an arena: so many bytes after the beginning of the arena's slot. */
+type Place = { slot: number } | { even: number; odd: number } | { around: number; offset: number };
 
 /** `donated`: inputs, by position, that the caller gives up. */
 export function planMemory(
@@ -70,6 +71,7 @@ class Planner {
     const { buffers, bufferOf } = this.#assign();
     const refOf = (tensor: Tensor): BufferRef => {
       const place = this.#placeOf(tensor);
+      if ("around" in place) return this.#partOf(tensor, bufferOf(place.around), place.offset, buffers);
       return "slot" in place ? bufferOf(place.slot) : { even: bufferOf(place.even), odd: bufferOf(place.odd) };
     };
     const toCopy = ({ from, to, bytes }: CarryCopy): PlannedCopy => ({
@@ -82,7 +84,7 @@ class Planner {
       loops.set(id, { before: before.map(toCopy), after: after.map(toCopy) });
     const assignment = new Map<number, BufferRef>();
     for (const { tensor } of this.#timeline.lifetimes.values()) assignment.set(tensor.id, refOf(tensor));
-    const own = buffers.filter(({ role }) => role !== "input");
+    const own = buffers.filter(({ role, within }) => role !== "input" && within === undefined);
     const peakBytes = own.reduce((sum, { bytes }) => sum + allocatedBytes(bytes), 0);
     const live = liveBytes(this.#program, this.#profile, [...this.#donated], this.#timeline);
     return { buffers, assignment, loops, peakBytes, peakLowerBound: Math.max(0, ...live), reasons: this.#reasons };
@@ -92,23 +94,39 @@ class Planner {
     return bytesOfTensor(tensor, this.#profile);
   }
 
+  /** Positions among the inputs and outputs; an arena's is what all of it is. */
   #placeTensors(): void {
     const inputs = new Map(this.#program.inputs.map((tensor, i) => [tensor.id, i]));
     const outputs = new Map(this.#program.outputs.map((tensor, i) => [tensor.id, i]));
+    const inside = new Map(this.#program.arenas.map((arena) => [arena.tensor.id, arena.members]));
+    const members = new Set([...inside.values()].flat().map(({ tensor }) => tensor.id));
     for (const { tensor, start, end, kernel } of this.#timeline.lifetimes.values()) {
-      const input = inputs.get(tensor.id);
-      const output = outputs.get(tensor.id);
-      const role = input !== undefined ? "input" : output !== undefined ? "output" : "temp";
-      const label =
-        input !== undefined
-          ? `input ${input}`
-          : output !== undefined
-            ? `output ${output}`
-            : (kernel?.name ?? "loop value");
-      const donated = input !== undefined && this.#donated.has(input);
+      if (members.has(tensor.id)) continue;
+      const all = inside.get(tensor.id) ?? [{ tensor, offset: 0 }];
+      const given = all.flatMap((member) => inputs.get(member.tensor.id) ?? []);
+      const wanted = all.flatMap((member) => outputs.get(member.tensor.id) ?? []);
+      const role = given.length > 0 ? "input" : wanted.length > 0 ? "output" : "temp";
+      const label = role === "temp" ? (kernel?.name ?? "loop value") : labelOf(role, role === "input" ? given : wanted);
+      const donated = role === "input" && given.every((input) => this.#donated.has(input));
+      const slot = this.#slots.length;
       this.#slots.push({ bytes: this.#bytesOf(tensor), role, label, donated, intervals: [{ start, end }] });
-      this.#places.set(tensor.id, { slot: this.#slots.length - 1 });
+      this.#places.set(tensor.id, { slot });
+      for (const { tensor: part, offset } of inside.get(tensor.id) ?? []) {
+        this.#places.set(part.id, { around: slot, offset: offset * storageBytes(part.dtype, this.#profile) });
+      }
     }
+  }
+
+  /** The buffer of a tensor in an arena: a part of the arena's, added to the buffers where it is not known yet. */
+  #partOf(tensor: Tensor, buffer: number, offset: number, buffers: BufferSpec[]): number {
+    const bytes = this.#bytesOf(tensor);
+    const known = buffers.findIndex(
+      ({ within, bytes: other }) => within?.buffer === buffer && within.offset === offset && other === bytes,
+    );
+    const around = buffers[buffer];
+    invariant(around, "a part of a buffer");
+    if (known >= 0) return known;
+    return buffers.push({ ...around, bytes, within: { buffer, offset } }) - 1;
   }
 
   #root(slot: number): number {
@@ -132,6 +150,11 @@ class Planner {
   #single(tensor: Tensor): number | null {
     const place = this.#placeOf(tensor);
     return "slot" in place ? this.#root(place.slot) : null;
+  }
+
+  #isInside(tensor: Tensor, slot: number): boolean {
+    const place = this.#placeOf(tensor);
+    return "around" in place && this.#root(place.around) === slot;
   }
 
   #lifetime(tensor: Tensor): Lifetime {
@@ -287,7 +310,13 @@ class Planner {
         if (b === null || this.#slot(b).intervals.length > 1) continue;
         const over = loaded.find((tensor) => {
           const a = this.#single(tensor);
-          return a !== null && a !== b && writesOver(kernel, tensor, result) && this.#compatible(a, b, time);
+          return (
+            a !== null &&
+            a !== b &&
+            !loaded.some((part) => this.#isInside(part, a)) &&
+            writesOver(kernel, tensor, result) &&
+            this.#compatible(a, b, time)
+          );
         });
         const a = over && this.#single(over);
         if (a === undefined || a === null || over === undefined) continue;
@@ -360,6 +389,12 @@ class Planner {
     };
     return { buffers, bufferOf };
   }
+}
+
+/** `input 3`, or `inputs 1 to 20`. */
+function labelOf(role: string, positions: readonly number[]): string {
+  const [first, last] = [Math.min(...positions), Math.max(...positions)];
+  return first === last ? `${role} ${first}` : `${role}s ${first} to ${last}`;
 }
 
 /** An input that must stay as it is. */

@@ -14,6 +14,10 @@ export function printKernels(program: FusedProgram, { explain }: PrintKernelsOpt
   const explanation = explain && explainProgram(program, explain);
   const inputs = program.inputs.map((tensor) => `${names.tensor(tensor)}: ${typeText(tensor)}`).join(", ");
   const lines = [`fused(${inputs}) {`, ...printSteps(program.steps, names, "  ", explanation?.ofKernel ?? (() => []))];
+  for (const { tensor, members } of program.arenas) {
+    const parts = members.map((member) => `${names.tensor(member.tensor)} at ${member.offset}`).join(", ");
+    lines.splice(1, 0, `  arena ${names.tensor(tensor)}: ${typeText(tensor)} holds ${parts}`);
+  }
   lines.push(`  return ${program.outputs.map((tensor) => names.tensor(tensor)).join(", ")}`, "}");
   if (explanation) lines.push(...explanation.total);
   return `${lines.join("\n")}\n`;

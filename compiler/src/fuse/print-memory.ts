@@ -8,9 +8,10 @@ export function printMemoryPlan(program: FusedProgram, plan: MemoryPlan): string
   const lines = [
     `memory, ${bytesText(plan.peakBytes)} at the peak, of which at least ${plan.peakLowerBound.toLocaleString("en-US")} are alive at once {`,
   ];
-  plan.buffers.forEach(({ bytes, role, donated, label }, i) =>
-    lines.push(`  b${i}: ${bytesText(bytes)} ${role}${donated === true ? ", donated" : ""} # ${label}`),
-  );
+  plan.buffers.forEach(({ bytes, role, donated, within, label }, i) => {
+    const place = within ? ` at ${bytesText(within.offset)} of b${within.buffer}` : "";
+    lines.push(`  b${i}: ${bytesText(bytes)} ${role}${place}${donated === true ? ", donated" : ""} # ${label}`);
+  });
   lines.push(...printSteps(program.steps, plan, "  "));
   const outputs = program.outputs.map((tensor) => refText(plan.assignment.get(tensor.id)));
   lines.push(`  return ${outputs.join(", ")}`, ...plan.reasons.map((reason) => `  # ${reason}`), "}");
