@@ -104,7 +104,12 @@ function commands(
     .addOption(entry())
     .addOption(new Option("--stage <stage>", "which stage").choices([...stages]).default("trace"))
     .option("--wrt <i>", "the argument that jvp, linearize, transpose and grad differentiate by", wholeNumber(0), 0)
-    .option("--explain", "with --stage fused: FLOPs, bytes and readers of what is stored")
+    .option("--explain", "with --stage fused: costs, schedules, readers of what is stored, what fusion saved")
+    .addOption(
+      new Option("--device <device>", "the adapter to compile for (default: what every WebGPU device has)").choices([
+        ...devices,
+      ]),
+    )
     .option("--sources", "end each line of IR with the place in your source that it stems from")
     .addOption(json())
     .addHelpText(
@@ -113,6 +118,7 @@ function commands(
         "fax inspect loss.fax.ts": "the traced program",
         "fax inspect loss.fax.ts --stage grad --wrt 1": "its gradient by argument 1",
         "fax inspect loss.fax.ts --entry loss --stage wgsl": "its kernels",
+        "fax inspect loss.fax.ts --stage wgsl --device auto": "as they run here",
       }),
     )
     .action((file: string, options: InspectOptions) => does(actions.inspect(file, options)));

@@ -1,21 +1,14 @@
 /** `fax inspect`: a program at one stage of the compiler. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import {
-  baselineProfile,
-  checkJaxpr,
-  findPrimitive,
-  inspectStage,
-  type Jaxpr,
-  parseJaxpr,
-  type Stage,
-} from "@fax/compiler";
+import { checkJaxpr, findPrimitive, inspectStage, type Jaxpr, parseJaxpr, type Stage } from "@fax/compiler";
 import { FaxError, type Style } from "@fax/compiler/diagnostics";
-import { setDevice } from "@fax/core";
+import { compilationTarget, setDevice } from "@fax/core";
 import type { ExitCode } from "./command-line.ts";
 import { entryOf, traceEntry } from "./entries.ts";
 import { loadModule, missingFile } from "./load-module.ts";
 import { readFile } from "./report-error.ts";
+import type { devices } from "./run.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The stages that `--wrt` says something to. */
@@ -29,6 +22,8 @@ export interface InspectOptions {
   readonly sources?: boolean;
   /** What each kernel costs, and who reads what it stores. */
   readonly explain?: boolean;
+  /** For which adapter; without, for what every WebGPU device has. */
+  readonly device?: (typeof devices)[number];
   readonly json?: boolean;
 }
 
@@ -49,7 +44,7 @@ interface Inspected {
 
 export async function inspect(file: string, options: InspectOptions, terminal: Terminal): Promise<ExitCode> {
   const { stage, wrt, json } = options;
-  setDevice("reference");
+  setDevice(options.device ?? "reference");
   const program = file.endsWith(".jaxpr")
     ? parsedProgram(file, terminal.cwd)
     : await tracedProgram(file, options, terminal);
@@ -62,10 +57,12 @@ export async function inspect(file: string, options: InspectOptions, terminal: T
     });
   }
   const style: { style?: Style } = json ? {} : { style: terminal.style.stdout };
+  const { profile, known } = await compilationTarget();
   const text = inspectStage(program.jaxpr, stage, {
     ...style,
     wrt: inputs,
-    profile: baselineProfile,
+    profile,
+    choose: known.choose,
     sources: options.sources === true,
     explain: options.explain === true,
     cwd: terminal.cwd,

@@ -1,4 +1,6 @@
 /** Every stage of the compiler as text: what `fax inspect` prints, and what goldens pin. */
+import { assemble, describeSchedule } from "./codegen/index.ts";
+import type { ScheduleChoice } from "./codegen/schedule-choice.ts";
 import { plainStyle, type Style } from "./diagnostics/index.ts";
 import type { AdapterProfile } from "./executable.ts";
 import type { Jaxpr } from "./ir/jaxpr.ts";
@@ -6,6 +8,7 @@ import { isFloat } from "./ir/dtype.ts";
 import { type PrintOptions, printJaxpr } from "./ir/print.ts";
 import { flatten, fused, generate, lowered, optimize, planned } from "./pipeline.ts";
 import { printGraph } from "./lower/print-graph.ts";
+import type { Kernel } from "./fuse/kernel.ts";
 import { printKernels } from "./fuse/print-kernels.ts";
 import { printMemoryPlan } from "./fuse/print-memory.ts";
 import { jvpJaxpr } from "./transforms/jvp.ts";
@@ -32,7 +35,9 @@ export interface InspectStageOptions extends PrintOptions {
   /** The inputs that derivatives are taken by; those that are not floats have none. Default: the first. */
   readonly wrt?: readonly number[];
   readonly profile: AdapterProfile;
-  /** Of the fused stage: costs of each kernel, and what its arrays are in memory for. */
+  /** Knows better schedules than are estimated. */
+  readonly choose?: ScheduleChoice | undefined;
+  /** Of the fused stage: costs and schedule of each kernel, what its arrays are in memory for, and what fusion saved. */
   readonly explain?: boolean;
 }
 
@@ -40,7 +45,7 @@ export interface InspectStageOptions extends PrintOptions {
 export function inspectStage(
   jaxpr: Jaxpr,
   stage: Stage,
-  { wrt = [0], profile, explain = false, ...print }: InspectStageOptions,
+  { wrt = [0], profile, choose, explain = false, ...print }: InspectStageOptions,
 ): string {
   const varying = wrt.filter((input) => isFloat(jaxpr.invars[input]?.aval.dtype ?? "bool"));
   const nonzero = jaxpr.invars.map((_, i) => varying.includes(i));
@@ -69,18 +74,30 @@ export function inspectStage(
     case "loops":
       return printGraph(lowered(jaxpr));
     case "fused":
-      return printKernels(fused(jaxpr, profile), { explain: explain ? profile : undefined });
+      return explain ? explained(jaxpr, profile, choose) : printKernels(fused(jaxpr, profile));
     case "memory": {
       const { program, plan } = planned(jaxpr, profile);
       return printMemoryPlan(program, plan);
     }
     case "wgsl":
-      return generate(jaxpr, profile)
+      return generate(jaxpr, profile, [], choose)
         .kernels.map(({ source }) => source.trimEnd())
         .join("\n\n");
     default:
       return stage satisfies never;
   }
+}
+
+function explained(jaxpr: Jaxpr, profile: AdapterProfile, choose: ScheduleChoice | undefined): string {
+  const { program, plan } = planned(jaxpr, profile);
+  const { executable, schedules } = assemble(program, plan, profile, choose);
+  const linesOf = (kernel: Kernel): string[] => {
+    const schedule = schedules.get(kernel);
+    return schedule ? [`runs by ${describeSchedule(schedule)}`, ...schedule.reasons] : [];
+  };
+  return printKernels(program, {
+    explain: { profile, graph: lowered(jaxpr), schedule: linesOf, different: executable.kernels.length },
+  });
 }
 
 function sections(style: Style, parts: readonly (readonly [string, string])[]): string {

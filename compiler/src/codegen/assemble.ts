@@ -20,6 +20,7 @@ import type { LoopCounter, Tensor } from "../lower/expr.ts";
 import { bindingsOf } from "./bindings.ts";
 import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
 import { keyOfKernel } from "./kernel-key.ts";
+import type { Schedule } from "./schedule.ts";
 import type { ScheduleChoice } from "./schedule-choice.ts";
 import { sizeOfAxes } from "./space.ts";
 
@@ -28,11 +29,27 @@ export function generateExecutable(
   program: FusedProgram,
   plan: MemoryPlan,
   profile: AdapterProfile,
-  choose: ScheduleChoice = () => null,
+  choose?: ScheduleChoice,
 ): Executable {
+  return assemble(program, plan, profile, choose).executable;
+}
+
+export interface Assembled {
+  readonly executable: Executable;
+  /** How each kernel that runs does so, those of equal text alike. */
+  readonly schedules: ReadonlyMap<Kernel, Schedule>;
+}
+
+/** The executable, and what there is to say of it. */
+export function assemble(
+  program: FusedProgram,
+  plan: MemoryPlan,
+  profile: AdapterProfile,
+  choose: ScheduleChoice = () => null,
+): Assembled {
   const assembler = new Assembler(plan, profile, choose);
   const steps = assembler.steps(program.steps, []);
-  return {
+  const executable: Executable = {
     buffers: plan.buffers,
     kernels: assembler.kernels,
     steps,
@@ -41,13 +58,20 @@ export function generateExecutable(
     peakBytes: plan.peakBytes,
     peakLowerBound: plan.peakLowerBound,
   };
+  return { executable, schedules: assembler.schedules };
+}
+
+interface Dispatched {
+  readonly dispatch: Extract<Step, { kind: "dispatch" }>;
+  readonly schedule: Schedule;
 }
 
 class Assembler {
   readonly kernels: KernelCode[] = [];
+  readonly schedules = new Map<Kernel, Schedule>();
   private readonly kernelIndices = new Map<string, number>();
   /** Of each kernel that was met, by what it computes. */
-  private readonly known = new Map<string, Extract<Step, { kind: "dispatch" }>>();
+  private readonly known = new Map<string, Dispatched>();
   private readonly plan: MemoryPlan;
   private readonly profile: AdapterProfile;
   private readonly choose: ScheduleChoice;
@@ -105,17 +129,19 @@ class Assembler {
     const known = this.known.get(key);
     if (known) {
       const buffers = bindingsOf(kernel, assignment, this.profile).map(({ buffer }) => buffer);
-      return [{ ...known, buffers }];
+      this.schedules.set(kernel, known.schedule);
+      return [{ ...known.dispatch, buffers }];
     }
     const { profile } = this;
-    const schedule = kernel.beside ? null : this.choose(key, () => candidateSchedules(kernel, { assignment, profile }));
-    const given = schedule === null ? {} : { schedule };
-    const { code, buffers, workgroups } = generateKernel(kernel, { assignment, loops, profile, ...given });
+    const chosen = kernel.beside ? null : this.choose(key, () => candidateSchedules(kernel, { assignment, profile }));
+    const given = chosen === null ? {} : { schedule: chosen };
+    const { code, buffers, workgroups, schedule } = generateKernel(kernel, { assignment, loops, profile, ...given });
+    this.schedules.set(kernel, schedule);
     const index = this.kernelIndices.get(code.source) ?? this.kernels.push(code) - 1;
     this.kernelIndices.set(code.source, index);
     const cost = costOfKernel(kernel, profile);
     const dispatch = { kind: "dispatch", kernel: index, buffers, workgroups, ...cost } as const;
-    this.known.set(key, dispatch);
+    this.known.set(key, { dispatch, schedule });
     return [dispatch];
   }
 }

@@ -5,13 +5,26 @@
 import { type AdapterProfile, storageBytes } from "../executable.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { Tensor } from "../lower/expr.ts";
+import type { Graph } from "../lower/graph.ts";
 import type { Names } from "../lower/print-expr.ts";
 import type { FusedProgram, FusedStep, Kernel } from "./kernel.ts";
 import { costOfKernel } from "./kernel-cost.ts";
 import { boundTensors } from "./kernel-tensors.ts";
+import { unfusedCost } from "./unfused-cost.ts";
 
 /** Lines to stand below a kernel. */
 export type KernelNotes = (kernel: Kernel, names: Names) => string[];
+
+export interface ExplainContext {
+  /** Costs are those on this adapter. */
+  readonly profile: AdapterProfile;
+  /** The program before fusion. */
+  readonly graph: Graph;
+  /** How a kernel runs there. */
+  readonly schedule: KernelNotes;
+  /** Kernels of different text. */
+  readonly different: number;
+}
 
 export interface Explanation {
   readonly ofKernel: KernelNotes;
@@ -24,18 +37,21 @@ interface Timed {
   readonly times: number;
 }
 
-export function explainProgram(program: FusedProgram, profile: AdapterProfile): Explanation {
+export function explainProgram(
+  program: FusedProgram,
+  { profile, graph, schedule, different }: ExplainContext,
+): Explanation {
   const kernels = [...kernelsIn(program.steps, 1)];
   const readers = new Map<number, string[]>();
   const addReader = (tensor: Tensor, reader: string): void => {
     const known = readers.get(tensor.id) ?? [];
-    if (!known.includes(reader)) readers.set(tensor.id, [...known, reader]);
+    readers.set(tensor.id, [...known, reader]);
   };
   for (const { kernel } of kernels) {
     for (const tensor of boundTensors(kernel).loaded) addReader(tensor, kernel.name);
   }
-  for (const tensor of carriedIn(program.steps)) addReader(tensor, "the loop");
-  for (const tensor of program.outputs) addReader(tensor, "the caller");
+  for (const tensor of new Set(carriedIn(program.steps))) addReader(tensor, "the loop");
+  for (const tensor of new Set(program.outputs)) addReader(tensor, "the caller");
   const bytesOf = (tensor: Tensor): number => sizeOf(tensor.shape) * storageBytes(tensor.dtype, profile);
 
   const ofKernel = (kernel: Kernel, names: Names): string[] => {
@@ -44,9 +60,10 @@ export function explainProgram(program: FusedProgram, profile: AdapterProfile): 
     return [
       `  # costs ${count(flops)} FLOPs and ${count(bytesMoved)} bytes, ${(flops / Math.max(1, bytesMoved)).toFixed(2)} FLOPs a byte`,
       ...stored.map((tensor) => {
-        const wanted = readers.get(tensor.id)?.join(", ") ?? "the loop";
+        const wanted = counted(readers.get(tensor.id) ?? ["the loop"]);
         return `  # ${names.tensor(tensor)} is ${count(bytesOf(tensor))} bytes in memory for ${wanted}`;
       }),
+      ...schedule(kernel, names).map((line) => `  # ${line}`),
     ];
   };
 
@@ -57,8 +74,21 @@ export function explainProgram(program: FusedProgram, profile: AdapterProfile): 
     },
     { runs: 0, flops: 0, bytes: 0 },
   );
-  const line = `# ${kernels.length} kernels, ${count(total.runs)} dispatches, ${count(total.flops)} FLOPs, ${count(total.bytes)} bytes moved`;
-  return { ofKernel, total: [line] };
+  const ends = [...new Set([...program.inputs, ...program.outputs])].reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  const alone = unfusedCost(graph, profile);
+  const saved = alone.bytesMoved - total.bytes;
+  const share = `${Math.round((100 * saved) / Math.max(1, alone.bytesMoved))} %`;
+  const recomputed = total.flops - alone.flops;
+  const arithmetic =
+    recomputed > 0 ? `, for ${count(recomputed)} FLOPs of recomputation` : `, and ${count(-recomputed)} FLOPs`;
+  return {
+    ofKernel,
+    total: [
+      `# ${plural(kernels.length, "kernel")}, ${different} of them different, ${plural(total.runs, "dispatch", "dispatches")}, ${count(total.flops)} FLOPs, ${count(total.bytes)} bytes moved`,
+      `# inputs and outputs are ${count(ends)} bytes; what is moved beyond them are arrays between kernels, and arrays that several kernels read`,
+      `# each operation by itself would take ${plural(alone.dispatches, "dispatch", "dispatches")}, ${count(alone.flops)} FLOPs and ${count(alone.bytesMoved)} bytes: fusion saves ${plural(alone.dispatches - total.runs, "dispatch", "dispatches")} and ${count(saved)} bytes (${share})${recomputed === 0 ? "" : arithmetic}`,
+    ],
+  };
 }
 
 function* kernelsIn(steps: readonly FusedStep[], times: number): Generator<Timed> {
@@ -75,6 +105,17 @@ function carriedIn(steps: readonly FusedStep[]): Tensor[] {
       ? [...step.carries.flatMap(({ init, result }) => [init, result]), ...step.stacked, ...carriedIn(step.body)]
       : [],
   );
+}
+
+/** `a, 2 × b`. */
+function counted(names: readonly string[]): string {
+  const times = new Map<string, number>();
+  for (const name of names) times.set(name, (times.get(name) ?? 0) + 1);
+  return [...times].map(([name, n]) => (n === 1 ? name : `${n} × ${name}`)).join(", ");
+}
+
+function plural(n: number, one: string, many = `${one}s`): string {
+  return `${count(n)} ${n === 1 ? one : many}`;
 }
 
 function count(value: number): string {

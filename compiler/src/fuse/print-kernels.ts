@@ -1,12 +1,11 @@
 /** Fused kernels as text, each with its rows, stages, stores and reasons, for `inspect --stage fused`. */
-import type { AdapterProfile } from "../executable.ts";
 import { axesText, Names, printExpr, typeText } from "../lower/print-expr.ts";
-import { explainProgram, type KernelNotes } from "./explain.ts";
+import { type ExplainContext, explainProgram, type KernelNotes } from "./explain.ts";
 import { type FusedProgram, type FusedStep, type Kernel, partsOf } from "./kernel.ts";
 
 export interface PrintKernelsOptions {
-  /** With what each kernel costs on this adapter, whom it stores for, and what stands in the way of fewer kernels. */
-  readonly explain?: AdapterProfile | undefined;
+  /** With what each kernel costs, whom it stores for, how it runs, and what fusion saved. */
+  readonly explain?: ExplainContext | undefined;
 }
 
 export function printKernels(program: FusedProgram, { explain }: PrintKernelsOptions = {}): string {

@@ -3,14 +3,17 @@
  * so that user code never awaits it.
  */
 import {
+  type AdapterProfile,
   allocateData,
   type Atom,
   type Aval,
+  baselineProfile,
   CompiledProgram,
   Constant,
   debugSwitches,
   erasedAval,
   FaxError,
+  type Foreknowledge,
   type HostArray,
   type HostData,
   InternalError,
@@ -90,6 +93,20 @@ export async function device(): Promise<DeviceInfo> {
 export async function webgpuBackend(): Promise<WebGPUBackend | null> {
   const { backend } = await opened();
   return backend instanceof WebGPUBackend ? backend : null;
+}
+
+/** What programs are compiled for: the device in use, by what was measured on it; else what every WebGPU device has. */
+export interface CompilationTarget {
+  readonly profile: AdapterProfile;
+  readonly known: Foreknowledge;
+}
+
+/** Opens the device if need be. */
+export async function compilationTarget(): Promise<CompilationTarget> {
+  const backend = await webgpuBackend();
+  return backend === null
+    ? { profile: baselineProfile, known: {} }
+    : { profile: backend.device.profile, known: backend.known };
 }
 
 function opened(): Promise<Opened> {

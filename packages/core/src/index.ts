@@ -9,7 +9,14 @@ export type { Argnums, GradOptions } from "./differentiation.ts";
 export { grad, valueAndGrad } from "./grad.ts";
 export { hessian, jacfwd, jacrev } from "./jacobian.ts";
 export { jvp, linearize, vjp, vjpWithAux } from "./linear-maps.ts";
-export { device, type DeviceInfo, onDeviceOpen, setDevice } from "./device.ts";
+export {
+  type CompilationTarget,
+  compilationTarget,
+  device,
+  type DeviceInfo,
+  onDeviceOpen,
+  setDevice,
+} from "./device.ts";
 export {
   federatedBroadcast,
   federatedMap,

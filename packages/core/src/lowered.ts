@@ -1,14 +1,13 @@
 /** A jitted function for arguments of given types, step by step: lowered, compiled, and what running it costs. */
 import {
   type AdapterProfile,
-  baselineProfile,
   type CompiledProgram,
   type Executable,
   type Jaxpr,
   printJaxpr,
   type Step,
 } from "@fax/compiler";
-import { webgpuBackend } from "./device.ts";
+import { compilationTarget } from "./device.ts";
 import { tune, type TuneOptions, type TuneReport } from "./tune.ts";
 
 /** What one call costs. */
@@ -47,8 +46,8 @@ export class Lowered {
 
   /** Generates the kernels for the device in use; without a WebGPU device, for what every WebGPU device has. */
   async compile(): Promise<Compiled> {
-    const backend = await webgpuBackend();
-    return backend === null ? this.compileFor(baselineProfile) : new Compiled(backend.compile(this.#program));
+    const { profile, known } = await compilationTarget();
+    return new Compiled(this.#program.executable(profile, known));
   }
 
   /**

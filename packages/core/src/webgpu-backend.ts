@@ -2,7 +2,6 @@ import {
   type CompiledProgram,
   compilerUrl,
   type DType,
-  type Executable,
   type ExecutableStore,
   type Foreknowledge,
   type HostArray,
@@ -22,7 +21,8 @@ import { KeptSchedules } from "./kept-schedules.ts";
 /** Compiles programs for a WebGPU device, by what was kept of earlier times on it, and runs them there. */
 export class WebGPUBackend implements Backend<CompiledProgram, object> {
   readonly device: WebGPUDevice;
-  #known: Foreknowledge = {};
+  /** What programs are compiled with. */
+  known: Foreknowledge = {};
   #schedules: KeptSchedules;
 
   constructor(device: WebGPUDevice) {
@@ -40,11 +40,7 @@ export class WebGPUBackend implements Backend<CompiledProgram, object> {
     this.#schedules = schedules;
     const folder = resultsFolder();
     const executables = folder === null ? {} : { executables: storeIn(folder, schedules) };
-    this.#known = { choose: schedules.choose, ...executables };
-  }
-
-  compile(program: CompiledProgram): Executable {
-    return program.executable(this.device.profile, this.#known);
+    this.known = { choose: schedules.choose, ...executables };
   }
 
   upload(data: HostArray): object {
@@ -52,7 +48,8 @@ export class WebGPUBackend implements Backend<CompiledProgram, object> {
   }
 
   execute(program: CompiledProgram, inputs: readonly (object | Scalar)[]): readonly object[] {
-    return this.device.execute(this.compile(program), inputs as readonly (BufferHandle | Scalar)[]);
+    const executable = program.executable(this.device.profile, this.known);
+    return this.device.execute(executable, inputs as readonly (BufferHandle | Scalar)[]);
   }
 
   read(handle: object, dtype: DType, size: number): Promise<HostData> {
