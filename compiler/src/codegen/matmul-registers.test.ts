@@ -28,7 +28,7 @@ interface Layout {
   readonly rightTransposed: boolean;
 }
 
-/** Two products of a batch, plus what their buffer held before. */
+/** The products of a batch of two, plus what their buffer held before. */
 function product({ m, n, k, leftTransposed, rightTransposed }: Layout): { kernel: Kernel; inputs: Tensor[] } {
   const [b, i, j, inner] = [newAxis(2), newAxis(m), newAxis(n), newAxis(k)];
   const over = (...axes: readonly (typeof b)[]): { tensor: Tensor; at: Expr[] } => ({
@@ -61,6 +61,8 @@ const layouts: readonly Layout[] = [
   { m: 20, n: 36, k: 12, leftTransposed: false, rightTransposed: true },
   { m: 20, n: 36, k: 12, leftTransposed: true, rightTransposed: true },
   { m: 7, n: 11, k: 5, leftTransposed: false, rightTransposed: false },
+  { m: 1, n: 36, k: 12, leftTransposed: false, rightTransposed: true },
+  { m: 22, n: 3, k: 12, leftTransposed: false, rightTransposed: false },
 ];
 
 const waysOf = (s: RegisterSchedule): string =>
@@ -84,12 +86,13 @@ describe("products by tiles in registers", () => {
     const buffers = plan.buffers.map((spec, i) =>
       i === assignment(output) ? { ...spec, role: "input" as const, donated: true } : spec,
     );
-    // Of each way to load, a small tile that divides neither rows nor columns.
+    // Of each way to load, the largest of the small tiles: it divides neither rows nor columns.
     const ways = new Map<string, RegisterSchedule>();
     for (const { schedule } of candidateSchedules(kernel, { assignment, profile })) {
-      if (schedule.kind !== "matmul-registers") continue;
-      const { rowTile, columnTile, rowLanes } = schedule;
-      if (columnTile === 2 && rowTile === (rowLanes === 4 ? 8 : 6)) ways.set(waysOf(schedule), schedule);
+      if (schedule.kind !== "matmul-registers" || schedule.rowTile > 8 || schedule.columnTile > 2) continue;
+      const known = ways.get(waysOf(schedule));
+      const size = (s: RegisterSchedule): number => s.rowTile * s.columnTile;
+      if (!known || size(known) < size(schedule)) ways.set(waysOf(schedule), schedule);
     }
     expect([...ways.values()].some(({ threadsPerTile }) => threadsPerTile === profile.subgroupSize)).toBe(true);
     for (const schedule of ways.values()) {

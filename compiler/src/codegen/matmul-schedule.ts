@@ -89,7 +89,7 @@ export function orderFactors(c: Contraction, swapped: boolean): Ordered {
     : { first: c.left, second: c.right, mAxes: c.leftRows, nAxes: c.rightRows };
 }
 
-/** All that are legal for the adapter's class; none if the product is too thin for tiles. */
+/** All that are legal for the adapter's class; none if the product is too small for tiles, or on GPUs too thin. */
 export function matmulCandidates(
   kernel: Kernel,
   contraction: Contraction,
@@ -102,11 +102,13 @@ export function matmulCandidates(
     k: sizeOfAxes(inner),
     batch: sizeOfAxes(batch),
   };
-  if (sizes.m < 4 || sizes.n < 4 || sizes.k < 1) return [];
+  const { profile } = context;
+  const extents = [sizes.m, sizes.n];
+  if ((profile.class === "gpu" ? Math.min(...extents) : Math.max(...extents)) < 4 || sizes.k < 1) return [];
   const along = contiguity(kernel, contraction, context);
-  if (context.profile.class === "gpu") return workgroupCandidates(sizes, along, context.profile);
+  if (profile.class === "gpu") return workgroupCandidates(sizes, along, profile);
   return [false, true].flatMap((swapped) => [
-    ...registerCandidates(kernel, sizes, along, { swapped, profile: context.profile }),
+    ...registerCandidates(kernel, sizes, along, { swapped, profile }),
     ...stationaryCandidates(kernel, sizes, along, swapped),
   ]);
 }

@@ -18,8 +18,19 @@ import type { Lanes } from "./wgsl-math.ts";
 
 /** Bytes of machine code for four threads. */
 const code = { load: 700, laneOfLoad: 560, lane: 48, carried: 72, start: 1000, instructionCache: 30_000 } as const;
-/** The same in the loop of a product, whose multiplications find their operands in registers. */
-const product = { lane: 28, carried: 55, broadcast: 40, instructionCache: 64_000 } as const;
+/** The same in the loop of a product, whose accesses follow each other and whose multiplications find operands near. */
+const product = {
+  load: 430,
+  laneOfLoad: 300,
+  multiply: 58,
+  carried: 15,
+  broadcast: 70,
+  /** Of one sum among those of a tile, when they are stored. */
+  choice: 12,
+  instructionCache: 64_000,
+  /** Large loops are what drivers compile longest: seconds where every load is unrolled. */
+  nanosecondsToCompile: 200,
+} as const;
 const threadsAtOnce = 4;
 const nanosecondsPerByte = 0.037;
 /** Compiling a byte, as a share of the many runs that a kernel is compiled for. */
@@ -32,6 +43,10 @@ export function widthOf({ subgroupSize }: AdapterProfile): number {
 
 export function accessBytes(lanes: Lanes): number {
   return lanes === 4 ? 4 * code.laneOfLoad : code.load;
+}
+
+function productAccess(lanes: Lanes): number {
+  return lanes === 4 ? 4 * product.laneOfLoad : product.load;
 }
 
 /** What follows the sum for `lanes` columns; apart, the lanes are stored one by one. */
@@ -61,8 +76,9 @@ interface CodeSize {
 
 function softwareCost({ once, outside, loop, iterations }: CodeSize, threads: number): number {
   const pressure = loop > product.instructionCache ? 1.6 : 1;
-  const run = (once + loop * pressure * iterations) * nanosecondsPerByte;
-  return Math.ceil(threads / threadsAtOnce) * run + (outside + loop) * nanosecondsToCompile;
+  const run = (code.start + once + loop * pressure * iterations) * nanosecondsPerByte;
+  const compiled = outside * nanosecondsToCompile + loop * product.nanosecondsToCompile;
+  return Math.ceil(threads / threadsAtOnce) * run + compiled;
 }
 
 export function registerCost(
@@ -74,17 +90,16 @@ export function registerCost(
   const columns = Math.ceil(n / columnLanes / columnTile / threadsPerTile);
   const threads = batch * Math.ceil(m / rowTile) * columns * threadsPerTile;
   const firstLoads = Math.ceil(rowTile / rowLanes / threadsPerTile);
-  const first = firstLoads * (firstAlongK ? accessBytes(4) : depth * accessBytes(rowLanes));
-  const second = columnTile * (secondAlongK ? accessBytes(4) : depth * accessBytes(columnLanes));
+  const first = firstLoads * (firstAlongK ? productAccess(4) : depth * productAccess(rowLanes));
+  const second = columnTile * (secondAlongK ? productAccess(4) : depth * productAccess(columnLanes));
   const shared = threadsPerTile > 1 ? rowTile * depth * product.broadcast : 0;
   const cells = rowTile * columnTile * columnLanes;
   // Accesses are made lane by lane; an operation takes the whole width of the adapter.
-  const arithmetic = (cells * (depth * product.lane + product.carried) * threadsAtOnce) / widthOf(profile);
+  const arithmetic = (cells * (depth * product.multiply + product.carried) * threadsAtOnce) / widthOf(profile);
   const loop = first + second + shared + arithmetic;
-  return softwareCost(
-    { once: rowTile * columnTile * epilogue, outside: epilogue, loop, iterations: k / depth },
-    threads,
-  );
+  const sums = rowTile * columnTile;
+  const once = sums * (epilogue + sums * columnLanes * product.choice);
+  return softwareCost({ once, outside: epilogue, loop, iterations: k / depth }, threads);
 }
 
 export function stationaryCost(
@@ -94,8 +109,8 @@ export function stationaryCost(
 ): number {
   const { rowsPerThread, columnTile, columnLanes } = schedule;
   const threads = batch * Math.ceil(m / rowsPerThread) * Math.ceil(n / columnLanes / columnTile);
-  const once = k * columnTile * accessBytes(columnLanes);
-  const loop = k * accessBytes(1) + columnTile * (k * columnLanes * product.lane + epilogue);
+  const once = k * columnTile * productAccess(columnLanes);
+  const loop = k * productAccess(1) + columnTile * (k * columnLanes * product.multiply + epilogue);
   return softwareCost({ once, outside: once, loop, iterations: rowsPerThread }, threads);
 }
 

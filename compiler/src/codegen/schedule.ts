@@ -60,7 +60,11 @@ export function chooseSchedule(kernel: Kernel, context: SchedulingContext): Sche
   const products = contraction ? matmulCandidates(kernel, contraction, context) : [];
   let best: Candidate | null = null;
   for (const candidate of products) if (best === null || candidate.cost < best.cost) best = candidate;
-  return best?.schedule ?? chooseRows(kernel, context, contraction);
+  const rows = chooseRows(kernel, context, contraction);
+  if (best === null) return rows;
+  // On software adapters both costs are nanoseconds; on GPUs only products that suit tiles have candidates.
+  const byRows = context.profile.class === "cpu" && rowCost(kernel, rows, "cpu") < best.cost;
+  return byRows ? rows : best.schedule;
 }
 
 type Stage = ReduceStage | StoreStage;
