@@ -61,9 +61,13 @@ export interface WorkgroupSchedule extends Roles {
   readonly tileK: number;
   readonly threadM: number;
   readonly threadN: number;
-  /** Neighbouring threads load along k (else along m, n). */
+  /** Neighbouring threads load along k (else along m, n), one element or four. */
   readonly firstAlongK: boolean;
   readonly secondAlongK: boolean;
+  readonly firstLanes: Lanes;
+  readonly secondLanes: Lanes;
+  /** How many columns an accumulator holds; divides `threadN`. */
+  readonly columnLanes: Lanes;
   readonly reasons: readonly string[];
 }
 
@@ -326,13 +330,23 @@ function workgroupCandidates(
     )
     .map((tile) => {
       const count = sizes.batch * Math.ceil(sizes.m / tile.tileM) * Math.ceil(sizes.n / tile.tileN);
+      const firstLanes: Lanes = left.k || left.rows ? 4 : 1;
+      const secondLanes: Lanes = right.k || right.rows ? 4 : 1;
+      const columnLanes: Lanes = sizes.n % 4 === 0 && tile.threadN % 4 === 0 ? 4 : 1;
       const schedule = {
         kind: "matmul-workgroup",
         swapped: false,
         ...tile,
         firstAlongK: left.k || !left.rows,
         secondAlongK: right.k && !right.rows,
-        reasons: [`${count} workgroups of a tile each`],
+        firstLanes,
+        secondLanes,
+        columnLanes,
+        reasons: [
+          `${count} workgroups of a tile each`,
+          ...(firstLanes * secondLanes === 16 ? ["both factors are contiguous: vec4 loads"] : []),
+          ...(columnLanes === 4 ? ["columns come in fours: vec4 sums and stores"] : []),
+        ],
       } as const;
       return { schedule, cost: workgroupCost(schedule, sizes) };
     });

@@ -119,14 +119,15 @@ const workgroupsAtOnce = 128;
 
 /**
  * On GPUs: what one workgroup does for a tile, times the rounds that the tiles need. A step along k multiplies
- * threadM · threadN times for threadM + threadN reads of workgroup memory, which take about as long each.
+ * threadM · threadN times for threadM + threadN reads of workgroup memory, which take about as long each; a vec4 is one read.
  */
 export function workgroupCost(schedule: WorkgroupSchedule, { m, n, k, batch }: MatmulSizes): number {
-  const { tileM, tileN, tileK, threadM, threadN } = schedule;
+  const { tileM, tileN, tileK, threadM, threadN, firstLanes, secondLanes, columnLanes } = schedule;
   const tiles = batch * Math.ceil(m / tileM) * Math.ceil(n / tileN);
   const rounds = Math.max(1, tiles / workgroupsAtOnce);
   const threads = (tileM * tileN) / (threadM * threadN);
-  const step = threadM * threadN + threadM + threadN + ((tileM + tileN) / threads) * 4;
+  const fills = (tileM / firstLanes + tileN / secondLanes) / threads;
+  const step = threadM * threadN + threadM + threadN / columnLanes + fills * 4;
   const barriers = (2 * 32) / tileK;
   return rounds * k * (step * (threads / 32) + barriers);
 }

@@ -1,4 +1,4 @@
-/** Tiles in registers, however they are loaded, at sizes that they do not divide. */
+/** Tiles of products, however they are loaded, at sizes that they do not divide. */
 import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdapterProfile } from "../executable.ts";
@@ -7,9 +7,8 @@ import type { Kernel } from "../fuse/kernel.ts";
 import { sizeOf } from "../ir/shape.ts";
 import { axisExpr, binaryExpr, type Expr, loadExpr, newAxis, newTensor, type Tensor } from "../lower/expr.ts";
 import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
-import type { RegisterSchedule } from "./matmul-schedule.ts";
 import { plainPlan, programOf, runExecutable } from "./on-device.test-support.ts";
-import { describeSchedule } from "./schedule.ts";
+import { describeSchedule, type Schedule } from "./schedule.ts";
 
 let device: WebGPUDevice;
 beforeAll(async () => {
@@ -65,16 +64,28 @@ const layouts: readonly Layout[] = [
   { m: 22, n: 3, k: 12, leftTransposed: false, rightTransposed: false },
 ];
 
-const waysOf = (s: RegisterSchedule): string =>
-  `${s.swapped} ${s.threadsPerTile} ${s.rowLanes} ${s.columnLanes} ${s.firstAlongK} ${s.secondAlongK}`;
+/** What makes kernels of another form. */
+function formOf(schedule: Schedule): string | null {
+  if (schedule.kind === "matmul-registers") {
+    const { swapped, threadsPerTile, rowLanes, columnLanes, firstAlongK, secondAlongK } = schedule;
+    return `${swapped} ${threadsPerTile} ${rowLanes} ${columnLanes} ${firstAlongK} ${secondAlongK}`;
+  }
+  return schedule.kind === "matmul-workgroup" ? `${schedule.columnLanes}` : null;
+}
 
-describe("products by tiles in registers", () => {
+/** Results of a thread, or of a workgroup. */
+function sizeOfTile(schedule: Schedule): number {
+  if (schedule.kind === "matmul-registers") return schedule.rowTile * schedule.columnTile;
+  return schedule.kind === "matmul-workgroup" ? schedule.tileM * schedule.tileN : 0;
+}
+
+describe.each(["cpu", "gpu"] as const)("products by tiles, on adapters of class %s", (adapter) => {
   it.each(layouts)("%o", async (layout) => {
     const { kernel, inputs } = product(layout);
     const store = kernel.stages.at(-1);
     const output = store?.kind === "store" ? store.stores[0]?.tensor : undefined;
     if (!output) throw new Error("the product is stored");
-    const profile: AdapterProfile = device.profile;
+    const profile: AdapterProfile = { ...device.profile, class: adapter };
     const program = programOf([kernel], inputs, [output]);
     // The result takes the place of what is added to it: a tile that were stored twice would add twice.
     const plan = plainPlan(program, [kernel], profile, new Map([[inputs[2] as Tensor, output]]));
@@ -86,16 +97,17 @@ describe("products by tiles in registers", () => {
     const buffers = plan.buffers.map((spec, i) =>
       i === assignment(output) ? { ...spec, role: "input" as const, donated: true } : spec,
     );
-    // Of each way to load, the largest of the small tiles: it divides neither rows nor columns.
-    const ways = new Map<string, RegisterSchedule>();
+    // Of each form, the largest of the tiles that compile fast.
+    const schedules = new Map<string, Schedule>();
     for (const { schedule } of candidateSchedules(kernel, { assignment, profile })) {
-      if (schedule.kind !== "matmul-registers" || schedule.rowTile > 8 || schedule.columnTile > 2) continue;
-      const known = ways.get(waysOf(schedule));
-      const size = (s: RegisterSchedule): number => s.rowTile * s.columnTile;
-      if (!known || size(known) < size(schedule)) ways.set(waysOf(schedule), schedule);
+      const form = formOf(schedule);
+      if (form === null || sizeOfTile(schedule) > (adapter === "gpu" ? 1024 : 16)) continue;
+      const known = schedules.get(form);
+      if (!known || sizeOfTile(known) < sizeOfTile(schedule)) schedules.set(form, schedule);
     }
-    expect([...ways.values()].some(({ threadsPerTile }) => threadsPerTile === profile.subgroupSize)).toBe(true);
-    for (const schedule of ways.values()) {
+    const shares = [...schedules.values()].some((s) => s.kind === "matmul-registers" && s.threadsPerTile > 1);
+    expect(shares).toBe(adapter === "cpu");
+    for (const schedule of schedules.values()) {
       const { code, buffers: bound, workgroups } = generateKernel(kernel, { assignment, profile, loops: [], schedule });
       const value = (tensor: Tensor) => ({ dtype: tensor.dtype, shape: tensor.shape, buffer: assignment(tensor) });
       const [result] = await runExecutable(
