@@ -1,8 +1,9 @@
 /**
- * Any kernel: its rows over threads or workgroups, its stages in order within a row. Elementwise kernels are rows without
- * loops; a workgroup that shares a row combines what its threads have reduced in workgroup memory.
+ * Any kernel: its rows over threads, or several threads a row, its stages in order within a row. Elementwise kernels are
+ * rows without loops.
  */
 import { invariant } from "../diagnostics/index.ts";
+import type { AdapterProfile } from "../executable.ts";
 import type { Kernel, Reduction, ReduceStage, Store, StoreStage } from "../fuse/kernel.ts";
 import { type Axis, constExpr, type Expr, newAxis } from "../lower/expr.ts";
 import { forEachExpr } from "./bindings.ts";
@@ -21,6 +22,7 @@ import { axisOf, linearSpace } from "./space.ts";
 import { bare, ExprWriter } from "./wgsl-expr.ts";
 import { registerType } from "./wgsl-literal.ts";
 import type { Lanes } from "./wgsl-math.ts";
+import { ThreadReduction } from "./thread-reduction.ts";
 import { accumulatorType, betterText, combineText, neutralText } from "./wgsl-operators.ts";
 
 /** A stage whose axes are replaced by the variables of the loops that the text has. */
@@ -54,34 +56,57 @@ export function writeRowKernel(kernel: Kernel, schedule: RowSchedule, context: W
     for (const root of [...bodies, ...stores.map((store) => store.value), position]) writer.countUses(root);
     for (const { tensor, index } of stores) writer.countUses(flatPosition(tensor, index, canonical));
   }
-  const rowWriter = new RowWriter(writer, context, schedule);
-  const writeRow = (): void => {
+  const place = writePlace(writer, rows.step.size, schedule, profile);
+  const rowWriter = new RowWriter(writer, context, schedule, place);
+  place.forEachRow(() => {
     writer.bindAxis(rows.step, "row");
     if (rows.lane) writer.bindAxis(rows.lane, "vec4<i32>(0, 1, 2, 3)", 4);
     for (const stage of stages) rowWriter.stage(stage);
-  };
-  const { workgroupSize, rowsInTurn } = schedule;
-  const shared = schedule.threadsPerRow > 1;
-  const rowsPerGroup = shared ? 1 : workgroupSize * rowsInTurn;
-  const count = rows.step.size;
-  const workgroups = gridOf(Math.ceil(count / rowsPerGroup), profile);
-  const group = groupIndex(workgroups);
-  const covered = workgroups[0] * workgroups[1] * workgroups[2] * rowsPerGroup;
-  const index = shared ? group : `${group} * ${rowsPerGroup}u + local`;
-  if (rowsInTurn === 1) {
-    writeIndex(writer, "row", index, count, covered);
-    writeRow();
-  } else {
-    writer.statement(`let first = i32(${index});`);
-    const end = covered === count ? `first + ${rowsPerGroup}` : `min(first + ${rowsPerGroup}, ${count})`;
-    writer.block(`for (var row = first; row < ${end}; row += ${workgroupSize}) {`, writeRow);
-  }
+  });
   return {
     declarations: rowWriter.declarations,
     main: writer.root.render("  "),
     workgroupSize: schedule.workgroupSize,
-    workgroups,
+    workgroups: place.workgroups,
   };
+}
+
+/** Where a thread finds its rows. */
+interface Place {
+  readonly workgroups: readonly [number, number, number];
+  /** Which of its row's threads it is, as u32 text. */
+  readonly member: string;
+  /** Some threads only accompany the others: they may not store. */
+  readonly surplus: boolean;
+  /** Writes `body` once, where `row` is known. */
+  readonly forEachRow: (body: () => void) => void;
+}
+
+function writePlace(writer: ExprWriter, count: number, schedule: RowSchedule, profile: AdapterProfile): Place {
+  const { workgroupSize, threadsPerRow, rowsInTurn } = schedule;
+  const rowsPerGroup = (workgroupSize / threadsPerRow) * rowsInTurn;
+  const workgroups = gridOf(Math.ceil(count / rowsPerGroup), profile);
+  const group = groupIndex(workgroups);
+  const covered = workgroups[0] * workgroups[1] * workgroups[2] * rowsPerGroup;
+  const whole = threadsPerRow === workgroupSize;
+  if (rowsInTurn > 1) {
+    writer.statement(`let first = i32(${group} * ${rowsPerGroup}u + local);`);
+    const end = covered === count ? `first + ${rowsPerGroup}` : `min(first + ${rowsPerGroup}, ${count})`;
+    const header = `for (var row = first; row < ${end}; row += ${workgroupSize}) {`;
+    return { workgroups, member: "0u", surplus: false, forEachRow: (body) => writer.block(header, body) };
+  }
+  const forEachRow = (body: () => void): void => body();
+  if (threadsPerRow === 1 || whole) {
+    writeIndex(writer, "row", whole ? group : `${group} * ${rowsPerGroup}u + local`, count, covered);
+    return { workgroups, member: whole ? "local" : "0u", surplus: false, forEachRow };
+  }
+  // A row's threads exchange values, which all threads of a workgroup must do: none of them may leave before.
+  const surplus = covered !== count;
+  const position = `${group} * ${rowsPerGroup}u + local / ${threadsPerRow}u`;
+  writer.statement(`let member = local % ${threadsPerRow}u;`);
+  if (surplus) writer.statement(`let inside = ${position} < ${count}u;`);
+  writer.statement(`let row = i32(${surplus ? `min(${position}, ${count - 1}u)` : position});`);
+  return { workgroups, member: "member", surplus, forEachRow };
 }
 
 interface PlanContext {
@@ -155,16 +180,25 @@ function dividesBy({ loops, bodies, stores }: PlannedStage): boolean {
 }
 
 class RowWriter {
-  readonly declarations: string[] = [];
   private readonly writer: ExprWriter;
   private readonly context: WriterContext;
   private readonly schedule: RowSchedule;
+  private readonly place: Place;
+  private readonly threads: ThreadReduction;
   private loopCount = 0;
 
-  constructor(writer: ExprWriter, context: WriterContext, schedule: RowSchedule) {
+  constructor(writer: ExprWriter, context: WriterContext, schedule: RowSchedule, place: Place) {
     this.writer = writer;
     this.context = context;
     this.schedule = schedule;
+    this.place = place;
+    const { threadsPerRow, workgroupSize } = schedule;
+    const subgroupSize = schedule.bySubgroups ? context.profile.subgroupSize : 1;
+    this.threads = new ThreadReduction(writer, { threadsPerRow, workgroupSize, member: place.member, subgroupSize });
+  }
+
+  get declarations(): readonly string[] {
+    return this.threads.declarations;
   }
 
   private get shared(): boolean {
@@ -188,13 +222,16 @@ class RowWriter {
         this.writer.store(store.tensor, store.index, value);
       });
     };
-    if (planned.stage.kind === "store" && planned.stage.once) {
-      this.writer.block(this.shared ? "if (row == 0 && local == 0u) {" : "if (row == 0) {", body, {
-        conditional: true,
-      });
-    } else if (planned.loops.length > 0) this.loop(planned, body);
-    else if (this.shared) this.writer.block("if (local == 0u) {", body, { conditional: true });
-    else body();
+    const once = planned.stage.kind === "store" && planned.stage.once;
+    const loops = planned.loops.length > 0 && !once;
+    const conditions = [
+      ...(once ? ["row == 0"] : []),
+      ...(this.shared && !loops ? [`${this.place.member} == 0u`] : []),
+      ...(this.place.surplus ? ["inside"] : []),
+    ];
+    const write = loops ? (): void => this.loop(planned, body) : body;
+    if (conditions.length === 0) write();
+    else this.writer.block(`if (${conditions.join(" && ")}) {`, write, { conditional: true });
   }
 
   /** Nested loops over the stage; the threads of a shared row take turns. */
@@ -207,7 +244,7 @@ class RowWriter {
         return;
       }
       const name = `k${this.loopCount++}`;
-      const start = this.shared ? "i32(local)" : "0";
+      const start = this.shared ? `i32(${this.place.member})` : "0";
       const step = this.shared ? `${name} += ${this.schedule.threadsPerRow}` : `${name}++`;
       this.writer.block(`for (var ${name} = ${start}; ${name} < ${axis.size}; ${step}) {`, () => {
         this.writer.bindAxis(axis, name);
@@ -240,7 +277,7 @@ class RowWriter {
     const type = registerType(accumulatorType(body.dtype), lanes);
     this.writer.statement(`var ${name}: ${type} = ${lanes === 4 ? `${type}(${neutral})` : neutral};`);
     if (reducer === "argmax" || reducer === "argmin") {
-      this.writer.statement(`var ${name}_at: i32 = ${this.shared ? "i32(local)" : "0"};`);
+      this.writer.statement(`var ${name}_at: i32 = ${this.shared ? `i32(${this.place.member})` : "0"};`);
     }
     return { name, id, reducer, dtype: body.dtype, lanes };
   }
@@ -276,45 +313,13 @@ class RowWriter {
       text = sum;
       lanes = 1;
     }
-    if (this.shared) text = this.combineThreads(accumulator, text);
-    else if (selects) text = `${name}_at`;
-    this.writer.bindReduction(id, text, lanes);
-  }
-
-  /** A tree over the threads of a workgroup; every thread gets the result. */
-  private combineThreads({ name, reducer, dtype }: Accumulator, own: string): string {
-    const { math } = this.context;
-    const size = this.schedule.threadsPerRow;
-    const cells = `${this.context.prefix ?? ""}shared_${name}`;
-    const positions = `${cells}_at`;
-    const selects = reducer === "argmax" || reducer === "argmin";
-    this.declarations.push(`var<workgroup> ${cells}: array<${registerType(accumulatorType(dtype), 1)}, ${size}>;`);
-    if (selects) this.declarations.push(`var<workgroup> ${positions}: array<i32, ${size}>;`);
-    const { writer } = this;
-    writer.statement(`${cells}[local] = ${own};`);
-    if (selects) writer.statement(`${positions}[local] = ${name}_at;`);
-    writer.statement("workgroupBarrier();");
-    writer.block(`for (var half = ${size / 2}u; half > 0u; half = half >> 1u) {`, () => {
-      writer.block("if (local < half) {", () => {
-        writer.statement(`let mine = ${cells}[local];`);
-        writer.statement(`let other = ${cells}[local + half];`);
-        if (selects) {
-          writer.statement(`let earlier = ${positions}[local + half] < ${positions}[local];`);
-          const wins = betterText(reducer, dtype, "other", "mine", math);
-          const loses = betterText(reducer, dtype, "mine", "other", math);
-          writer.block(`if (${wins} || (earlier && !${loses})) {`, () => {
-            writer.statement(`${cells}[local] = other;`);
-            writer.statement(`${positions}[local] = ${positions}[local + half];`);
-          });
-        } else {
-          writer.statement(`${cells}[local] = ${combineText(reducer, dtype, "mine", "other", { lanes: 1, math })};`);
-        }
-      });
-      writer.statement("workgroupBarrier();");
-    });
-    const result = writer.fresh();
-    writer.statement(`let ${result} = ${selects ? positions : cells}[0];`);
-    return result;
+    if (this.shared) {
+      const value = selects ? name : this.writer.fresh("r");
+      if (!selects) this.writer.statement(`var ${value} = ${text};`);
+      this.threads.join({ value, position: selects ? `${name}_at` : null, reducer, dtype });
+      text = value;
+    }
+    this.writer.bindReduction(id, selects ? `${name}_at` : text, lanes);
   }
 }
 

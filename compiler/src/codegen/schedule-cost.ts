@@ -17,7 +17,15 @@ import { sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
 /** Bytes of machine code for four threads. */
-const code = { load: 700, laneOfLoad: 560, lane: 48, carried: 72, start: 1000, instructionCache: 30_000 } as const;
+const code = {
+  load: 700,
+  laneOfLoad: 560,
+  lane: 48,
+  carried: 72,
+  exchange: 150,
+  start: 1000,
+  instructionCache: 30_000,
+} as const;
 /** The same in the loop of a product, whose accesses follow each other and whose multiplications find operands near. */
 const product = {
   load: 430,
@@ -136,9 +144,13 @@ export function workgroupCost(schedule: WorkgroupSchedule, { m, n, k, batch }: M
 const gpuThreads = 65_536;
 const stepsPerAccess = 8;
 const stepsPerBarrier = 32;
+const stepsPerExchange = 4;
 
-export function rowCost(kernel: Kernel, schedule: RowSchedule, adapter: "cpu" | "gpu"): number {
-  const { threadsPerRow, rowLanes, rowsInTurn, stageLanes } = schedule;
+export function rowCost(kernel: Kernel, schedule: RowSchedule, profile: AdapterProfile): number {
+  const { threadsPerRow, bySubgroups, rowLanes, rowsInTurn, stageLanes } = schedule;
+  const directly = bySubgroups ? Math.min(profile.subgroupSize, threadsPerRow) : 1;
+  const exchanges = Math.log2(directly);
+  const barriers = threadsPerRow === directly ? 0 : bySubgroups ? 1 : Math.log2(threadsPerRow);
   const threads = Math.ceil(sizeOfAxes(kernel.rows) / rowLanes / rowsInTurn) * threadsPerRow;
   let [once, loops, bytes, steps] = [0, 0, 0, 0];
   kernel.stages.forEach((stage, i) => {
@@ -153,12 +165,14 @@ export function rowCost(kernel: Kernel, schedule: RowSchedule, adapter: "cpu" | 
     else once += body;
     bytes += body * iterations;
     steps += (accesses * stepsPerAccess + (operations + carried) * lanes) * iterations;
-    if (carried > 0 && threadsPerRow > 1) steps += Math.log2(threadsPerRow) * stepsPerBarrier;
+    if (carried > 0) {
+      bytes += exchanges * code.exchange + barriers * code.instructionCache;
+      steps += exchanges * stepsPerExchange + barriers * stepsPerBarrier;
+    }
   });
-  if (adapter === "gpu") return steps * rowsInTurn * Math.max(1, threads / gpuThreads);
-  const barriers = threadsPerRow > 1 ? kernel.stages.length * Math.log2(threadsPerRow) * code.instructionCache : 0;
+  if (profile.class === "gpu") return steps * rowsInTurn * Math.max(1, threads / gpuThreads);
   return (
-    Math.ceil(threads / threadsAtOnce) * (code.start + bytes * rowsInTurn + barriers) * nanosecondsPerByte +
+    Math.ceil(threads / threadsAtOnce) * (code.start + bytes * rowsInTurn) * nanosecondsPerByte +
     (once + loops) * nanosecondsToCompile
   );
 }

@@ -14,11 +14,14 @@ import { rowCost } from "./schedule-cost.ts";
 import { linearSpace, sizeOfAxes } from "./space.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
-/** Each row by a thread or by a workgroup; a thread may take four neighbouring rows at once, and several in turn. */
+/** Each row by one thread or several; a thread may take four neighbouring rows at once, and several in turn. */
 export interface RowSchedule {
   readonly kind: "rows";
   readonly workgroupSize: number;
+  /** A power of two that divides the workgroup. */
   readonly threadsPerRow: number;
+  /** The threads of a row exchange values within their subgroups, and only beyond them through workgroup memory. */
+  readonly bySubgroups: boolean;
   readonly rowLanes: Lanes;
   /** How often a thread goes on to the row, or the four rows, a workgroup further; 1 where threads share a row. */
   readonly rowsInTurn: number;
@@ -49,7 +52,7 @@ export function candidates(kernel: Kernel, context: SchedulingContext): Candidat
   const products = contraction ? matmulCandidates(kernel, contraction, context) : [];
   const rows = rowCandidates(kernel, context, contraction).map((schedule) => ({
     schedule,
-    cost: rowCost(kernel, schedule, context.profile.class),
+    cost: rowCost(kernel, schedule, context.profile),
   }));
   return [...products, ...rows].sort((a, b) => rank(a) - rank(b) || a.cost - b.cost);
 }
@@ -84,20 +87,23 @@ export function chooseRows(
   const alongRows = rowsRunInLanes(kernel, context);
   const loops = longest > 1;
   const rowsTogether = alongRows && (!loops || !stageLanes.includes(4));
-  const together = cooperates(kernel, { rows, longest, profile, alongRows });
+  const threadsPerRow = threadsPerRowFor(kernel, { rows, longest, profile, alongRows });
+  const together = threadsPerRow > 1;
+  const bySubgroups = together && profile.features.includes("subgroups");
   const rowLanes: Lanes = rowsTogether && !together ? 4 : 1;
   if (rowLanes === 4) stageLanes = stageLanes.map((): Lanes => 1);
   if (rowLanes === 4) reasons.push("four neighbouring rows lie together: vec4 loads and stores");
   if (stageLanes.includes(4)) reasons.push("rows are contiguous: vec4 within the row");
-  const workgroupSize = workgroupSizeFor({ rows: rows / rowLanes, longest, together, profile });
+  const workgroupSize = workgroupSizeFor({ rows: rows / rowLanes, longest, threadsPerRow, profile });
   const rowsInTurn = together ? 1 : rowsInTurnFor({ rows: rows / rowLanes, longest, profile }, workgroupSize);
-  if (together) reasons.push(`${rows} rows of up to ${longest}: a workgroup of ${workgroupSize} per row`);
+  if (together) reasons.push(`${rows} rows of up to ${longest}: ${threadsPerRow} threads per row`);
   else if (loops) reasons.push(`${rows} rows of up to ${longest}: a thread per row`);
   if (rowsInTurn > 1) reasons.push("short rows: starting a thread would cost as much as its row");
   return {
     kind: "rows",
     workgroupSize,
-    threadsPerRow: together ? workgroupSize : 1,
+    threadsPerRow,
+    bySubgroups,
     rowLanes,
     rowsInTurn,
     stageLanes,
@@ -116,10 +122,17 @@ function rowCandidates(kernel: Kernel, context: SchedulingContext, contraction: 
   const others = [16, 64, 256]
     .filter((size) => size <= most)
     .flatMap((workgroupSize): RowSchedule[] => {
-      const base = { kind: "rows", workgroupSize, threadsPerRow: 1, rowLanes: 1, rowsInTurn: 1, reasons: [] } as const;
-      const plain: RowSchedule = { ...base, stageLanes: narrow };
+      const base = {
+        kind: "rows",
+        workgroupSize,
+        threadsPerRow: 1,
+        bySubgroups: false,
+        rowLanes: 1,
+        rowsInTurn: 1,
+      } as const;
+      const plain: RowSchedule = { ...base, stageLanes: narrow, reasons: [] };
       const wide = [plain, ...(inLanes.includes(4) ? [{ ...plain, stageLanes: inLanes }] : [])];
-      const shared = reduces ? wide.map((schedule) => ({ ...schedule, threadsPerRow: workgroupSize })) : [];
+      const shared = reduces ? wide.flatMap((schedule) => sharedRows(schedule, context.profile)) : [];
       const single = [...wide, ...(alongRows ? [{ ...plain, rowLanes: 4 as const }] : [])];
       return [...single, ...shared, ...single.flatMap((schedule) => inTurn(schedule, kernel))];
     });
@@ -131,6 +144,19 @@ function rowCandidates(kernel: Kernel, context: SchedulingContext, contraction: 
       return !known.has(text) && known.add(text);
     }),
   ];
+}
+
+/** With several threads a row: some, or the whole workgroup. */
+function sharedRows(schedule: RowSchedule, { features, subgroupSize }: AdapterProfile): RowSchedule[] {
+  const { workgroupSize } = schedule;
+  const ways = [
+    { threadsPerRow: 8, bySubgroups: false },
+    { threadsPerRow: workgroupSize, bySubgroups: false },
+    ...(features.includes("subgroups")
+      ? [subgroupSize, workgroupSize].map((threadsPerRow) => ({ threadsPerRow, bySubgroups: true }))
+      : []),
+  ];
+  return ways.filter(({ threadsPerRow }) => threadsPerRow <= workgroupSize).map((way) => ({ ...schedule, ...way }));
 }
 
 /** With several rows a thread, as long as every thread of a workgroup has some. */
@@ -147,19 +173,47 @@ interface Extent {
   readonly profile: AdapterProfile;
 }
 
-/** On a software adapter workgroup memory pays only where there would be nothing else to run in parallel. */
-function cooperates(kernel: Kernel, { rows, longest, profile, alongRows }: Extent & { alongRows: boolean }): boolean {
-  if (!kernel.stages.some((stage) => stage.kind === "reduce")) return false;
-  if (profile.class === "cpu") return rows < 8 && longest >= 8192;
-  if (alongRows && rows >= 16384) return false;
-  return longest >= 64 && rows * 32 < longest * 65536;
+/** Fewer rows than this leave a software adapter's cores, or their lanes, idle. */
+const fewRows = 16;
+/** Threads that keep a GPU busy. */
+const busyThreads = 16_384;
+/** Elements that a thread of a GPU takes of a shared row, about. */
+const elementsPerThread = 8;
+
+function threadsPerRowFor(
+  kernel: Kernel,
+  { rows, longest, profile, alongRows }: Extent & { readonly alongRows: boolean },
+): number {
+  if (!kernel.stages.some((stage) => stage.kind === "reduce")) return 1;
+  const subgroups = profile.features.includes("subgroups");
+  if (profile.class === "cpu") {
+    // Workgroup memory pays there only where there would be nothing else to run in parallel.
+    if (!subgroups) return rows < 8 && longest >= 8192 ? largestWorkgroup(longest, profile) : 1;
+    return rows < fewRows && longest >= 16 * profile.subgroupSize ? profile.subgroupSize : 1;
+  }
+  if (longest < 2 * elementsPerThread || (alongRows && rows >= busyThreads)) return 1;
+  const few = 2 ** Math.ceil(Math.log2(longest / elementsPerThread));
+  const direct = subgroups ? profile.subgroupSize : 32;
+  if (few <= direct) return few;
+  // A subgroup has no barriers; its threads may take four times as much where there are rows enough without more of them.
+  return longest <= 4 * elementsPerThread * direct && rows * direct >= busyThreads
+    ? direct
+    : largestWorkgroup(longest, profile);
 }
 
-function workgroupSizeFor({ rows, longest, together, profile }: Extent & { together: boolean }): number {
-  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX } = profile.limits;
-  const most = Math.min(256, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
-  if (together) return Math.min(most, Math.max(32, 2 ** Math.ceil(Math.log2(longest / 8))));
-  if (profile.class === "gpu") return Math.min(most, longest > 1 ? 64 : 256);
+/** For a row as long as that. */
+function largestWorkgroup(longest: number, profile: AdapterProfile): number {
+  return Math.min(mostThreads(profile), Math.max(32, 2 ** Math.ceil(Math.log2(longest / elementsPerThread))));
+}
+
+function mostThreads({ limits }: AdapterProfile): number {
+  return Math.min(256, limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX);
+}
+
+function workgroupSizeFor({ rows, longest, threadsPerRow, profile }: Extent & { threadsPerRow: number }): number {
+  const most = mostThreads(profile);
+  if (profile.class === "gpu") return Math.min(most, longest > 1 ? Math.max(64, threadsPerRow) : 256);
+  if (threadsPerRow > 1) return threadsPerRow;
   // Workgroups are what software adapters hand to their threads.
   return Math.min(most, longest > 1 && rows < 4096 ? 16 : 64);
 }
@@ -219,10 +273,12 @@ function runInLanes(
 
 export function describeSchedule(schedule: Schedule): string {
   if (schedule.kind === "rows") {
-    const { workgroupSize, threadsPerRow, rowLanes, rowsInTurn, stageLanes } = schedule;
+    const { workgroupSize, threadsPerRow, bySubgroups, rowLanes, rowsInTurn, stageLanes } = schedule;
     const lanes = rowLanes === 4 ? ", 4 rows a thread" : stageLanes.includes(4) ? ", 4 elements a step" : "";
     const turns = rowsInTurn > 1 ? `, ${rowsInTurn} times in turn` : "";
-    return `${threadsPerRow > 1 ? "workgroup per row" : "thread per row"}, workgroups of ${workgroupSize}${lanes}${turns}`;
+    const exchange = bySubgroups ? " by subgroups" : "";
+    const threads = threadsPerRow > 1 ? `${threadsPerRow} threads per row${exchange}` : "thread per row";
+    return `${threads}, workgroups of ${workgroupSize}${lanes}${turns}`;
   }
   if (schedule.kind === "matmul-registers") {
     const { rowTile, columnTile, columnLanes, firstAlongK, secondAlongK, threadsPerTile, workgroupSize } = schedule;

@@ -57,11 +57,7 @@ function writeAll(parts: readonly Kernel[], context: WriterContext, writePart: W
   }
   const rows = parts.map((part) => chooseRows(part, context));
   const workgroupSize = Math.max(...rows.map((schedule) => schedule.workgroupSize));
-  const schedules = rows.map((schedule) => ({
-    ...schedule,
-    workgroupSize,
-    threadsPerRow: schedule.threadsPerRow > 1 ? workgroupSize : 1,
-  }));
+  const schedules = rows.map((schedule) => ({ ...schedule, workgroupSize }));
   return { schedules, bodies: writeTwice(parts, schedules, context, writePart) };
 }
 

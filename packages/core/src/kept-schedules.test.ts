@@ -17,6 +17,7 @@ const byThreads = (workgroupSize: number): Schedule => ({
   kind: "rows",
   workgroupSize,
   threadsPerRow: 1,
+  bySubgroups: false,
   rowLanes: 1,
   rowsInTurn: 1,
   stageLanes: [1, 4],
