@@ -187,32 +187,58 @@ const functions: Readonly<Record<string, MathFunction>> = {
   return vec2<u32>(a1 * b1 + (middle >> 16u) + (carried >> 16u), a * b);
 }`,
   },
-  // sin of the angle plus shift quarter turns, by the Taylor series on |r| ≤ π/4.
-  sine_shifted: {
+  // sin(quadrant·π/2 + r) by the Taylor series on |r| ≤ π/4.
+  sine_in_quadrant: {
+    source: `(quadrant: $U, r: $F) -> $F {
+  let z = r * r;
+  let sine = r + r * z * (-0.16666667 + z * (0.008333334 + z * (-0.0001984127 + z * 2.7557319e-6)));
+  let cosine = 1.0 - z * (0.5 - z * (0.041666668 - z * (0.0013888889 - z * (2.4801587e-5 - z * 2.7557319e-7))));
+  let y = select(sine, cosine, (quadrant & $U(1u)) == $U(1u));
+  return select(y, -y, (quadrant & $U(2u)) == $U(2u));
+}`,
+  },
+  // sin of the angle plus shift quarter turns for |x| ≤ 8192; the nearest integer is found as for `multiples_of_ln2`.
+  sine_near: {
+    source: `(x: $F, shift: $U) -> $F {
+  let n = bitcast<$I>(x * 0.63661975 + 12582912.0) - $I(0x4b400000);
+  let k = $F(n);
+  let r = ((x - k * 1.5703125) - k * 0.0004837513) - k * 7.549790e-8;
+  return $sine_in_quadrant(bitcast<$U>(n) + shift, r);
+}`,
+  },
+  // The same beyond, and NaN for infinities and NaN.
+  sine_beyond: {
     source: `(x: f32, shift: u32) -> f32 {
   if (!$is_finite(x)) {
     return $of_bits(0x7fc00000u);
   }
-  let k = round(x * 0.63661975);
-  var r = ((x - k * 1.5703125) - k * 0.0004837513) - k * 7.549790e-8;
-  var quadrant = bitcast<u32>(i32(clamp(k, -16384.0, 16384.0))) + shift;
-  if (abs(x) > 8192.0) {
-    let reduced = $reduce_large_angle(x);
-    quadrant = u32(reduced.x) + shift;
-    r = reduced.y;
-  }
-  let z = r * r;
-  let sine = r + r * z * (-0.16666667 + z * (0.008333334 + z * (-0.0001984127 + z * 2.7557319e-6)));
-  let cosine = 1.0 - z * (0.5 - z * (0.041666668 - z * (0.0013888889 - z * (2.4801587e-5 - z * 2.7557319e-7))));
-  let y = select(sine, cosine, (quadrant & 1u) == 1u);
-  return select(y, -y, (quadrant & 2u) == 2u);
+  let reduced = $reduce_large_angle(x);
+  return $sine_in_quadrant(u32(reduced.x) + shift, reduced.y);
 }`,
   },
+  sin_beyond: { source: `(x: f32) -> f32 {\n  return $sine_beyond(x, 0u);\n}`, perLane: { arity: 1, type: "f32" } },
+  cos_beyond: { source: `(x: f32) -> f32 {\n  return $sine_beyond(x, 1u);\n}`, perLane: { arity: 1, type: "f32" } },
+  is_beyond_8192: { source: `(x: $F) -> $B {\n  return (bitcast<$U>(x) & $U(0x7fffffffu)) > $U(0x46000000u);\n}` },
   sin: {
-    source: `(x: f32) -> f32 {\n  return select($sine_shifted(x, 0u), x, abs(x) < 1e-4);\n}`,
-    perLane: { arity: 1, type: "f32" },
+    source: `(x: $F) -> $F {
+  var y = $sine_near(x, $U(0u));
+  let beyond = $is_beyond_8192(x);
+  if (any(beyond)) {
+    y = select(y, $sin_beyond(x), beyond);
+  }
+  return select(y, x, abs(x) < $F(1e-4));
+}`,
   },
-  cos: { source: `(x: f32) -> f32 {\n  return $sine_shifted(x, 1u);\n}`, perLane: { arity: 1, type: "f32" } },
+  cos: {
+    source: `(x: $F) -> $F {
+  var y = $sine_near(x, $U(1u));
+  let beyond = $is_beyond_8192(x);
+  if (any(beyond)) {
+    y = select(y, $cos_beyond(x), beyond);
+  }
+  return y;
+}`,
+  },
   // t/(t + 2) with t = e²ˣ − 1, which is 1 in f32 from x = 10 on.
   tanh: {
     source: `(x: $F) -> $F {
