@@ -361,6 +361,37 @@ describe("failures", () => {
     expect([...(await device.read(x, "f32", 2))]).toEqual([1, 2]);
   });
 
+  test("so does a command of a program that has run before", async () => {
+    const overwriting = program({
+      buffers: [
+        ["input", 2],
+        ["input", 2],
+      ],
+      kernels: [kernel("overwriting", 1, "out[i] = in0[i] + 1.0;")],
+      steps: [dispatch(0, [0, 1])],
+      inputs: [0, 1],
+      outputs: [1],
+    });
+    const [a, b] = [device.upload(vector([1, 2])), device.upload(vector([0, 0]))];
+    const call = async (...inputs: (typeof a)[]): Promise<readonly number[]> => {
+      const [y] = device.execute(overwriting, inputs);
+      if (y === undefined) throw new Error("no output");
+      const [z] = device.execute(addOf(2), [y, b]);
+      if (z === undefined) throw new Error("no output");
+      return [...(await device.read(z, "f32", 2))];
+    };
+    expect(await call(a, b)).toEqual([4, 6]);
+    await device.idle();
+    // Read and written in one dispatch.
+    await expect(call(a, a)).rejects.toThrow(/FAX2006 .* refused a command/);
+    expect(await call(a, b)).toEqual([4, 6]);
+  });
+
+  test("an empty value is read without commands", async () => {
+    const x = device.upload(vector([]));
+    expect(await device.read(x, "f32", 0)).toHaveLength(0);
+  });
+
   test("limits are named", () => {
     const { maxBufferSize, maxStorageBuffersPerShaderStage: most } = device.profile.limits;
     const large = program({ buffers: [["output", maxBufferSize]], kernels: [], steps: [], inputs: [], outputs: [0] });

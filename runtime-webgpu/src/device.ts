@@ -100,8 +100,10 @@ export class WebGPUDevice {
       watchdog: this.#watchdog,
       loss: () => this.#lost,
     });
-    // Errors are looked for in scopes; those of a device that is gone fall through, and are reported as its loss.
-    device.onuncapturederror = (event) => event.preventDefault();
+    device.onuncapturederror = (event) => {
+      event.preventDefault();
+      this.#submitter.uncaught(event.error);
+    };
     void device.lost.then((info) => this.#lose(lostError(profile.name, info)));
   }
 
@@ -453,20 +455,28 @@ export class WebGPUDevice {
     if (state.kind === "failed") throw state.error;
     if (state.kind !== "ready") throw new InternalError(`a buffer that is ${state.kind} is read`);
     if (this.#lost !== null) throw this.#lost;
-    const batch = this.#submitter.open("read", size > 0 && !this.#readback.has(dtype, size));
-    const copy = size > 0 ? this.#readback.record(state.buffer, dtype, size, this.#recorder, batch.fresh) : null;
-    this.#submitter.flush();
-    const { submitted } = this.#submitter;
-    const outcome = copy === null ? allocateData(dtype, 0) : await this.#readback.map(copy).catch(asError);
-    await batch.verdict.done;
+    let outcome: HostData | Error = allocateData(dtype, 0);
+    let batch: Batch | null = null;
+    if (size > 0) {
+      batch = this.#submitter.open("read", !this.#readback.has(dtype, size));
+      const copy = this.#readback.record(state.buffer, dtype, size, this.#recorder, batch.fresh);
+      this.#submitter.flush();
+      const { submitted } = this.#submitter;
+      outcome = await this.#readback.map(copy).catch(asError);
+      if (!(outcome instanceof Error)) this.#submitter.finished(submitted);
+      else await this.#submitter.finish();
+      if (!batch.verdict.settled) await batch.verdict.done;
+    } else {
+      this.#submitter.flush();
+      await this.#submitter.finish();
+    }
     if (state.verdict !== null && !state.verdict.settled) await state.verdict.done;
-    const refused = state.verdict?.error ?? batch.verdict.error;
+    const refused = state.verdict?.error ?? batch?.verdict.error;
     if (refused) throw refused;
     if (outcome instanceof Error) {
       await nextTurn();
       throw this.#lost ?? outcome;
     }
-    this.#submitter.finished(submitted);
     return outcome;
   }
 

@@ -30,23 +30,31 @@ export class Verdict {
     else this.#waiting.push(settled);
   }
 
-  /** Once, when the commands are submitted. */
+  /** Once, when the commands are submitted or later. */
   decide(own: Promise<FaxError | null>): void {
-    this.#done = this.#decide(own);
+    void this.#decide(own);
   }
 
-  /** Never rejects: whoever reads the value finds the error. To be called after `decide`. */
+  /** In place of `decide`, when it is known what became of the commands themselves. */
+  settle(own: FaxError | null): void {
+    if (this.#inputs.some((input) => !input.settled)) {
+      void this.#decide(Promise.resolve(own));
+      return;
+    }
+    this.error = this.#inputs.find((input) => input.error !== null)?.error ?? own;
+    this.settled = true;
+    this.#inputs.length = 0;
+    for (const settled of this.#waiting.splice(0)) settled();
+  }
+
+  /** Never rejects: whoever reads the value finds the error. Made on demand: most verdicts are never waited for. */
   get done(): Promise<void> {
-    return this.#done ?? Promise.reject(new InternalError("a verdict is awaited on what is not submitted"));
+    return (this.#done ??= new Promise((resolve) => this.whenSettled(resolve)));
   }
 
   async #decide(own: Promise<FaxError | null>): Promise<void> {
     for (const input of this.#inputs) if (!input.settled) await input.done;
-    const error = await own;
-    this.error = this.#inputs.find((input) => input.error !== null)?.error ?? error;
-    this.settled = true;
-    this.#inputs.length = 0;
-    for (const settled of this.#waiting.splice(0)) settled();
+    this.settle(await own);
   }
 }
 

@@ -1,4 +1,8 @@
-/** Collects what is recorded into batches and submits them; finds out what became of each. */
+/**
+ * Collects what is recorded into batches and submits them; finds out what became of each. What the device has not seen
+ * yet, or what needs memory, is submitted within error scopes. The rest has no reason to fail and gets none: they cost
+ * more than a small call. If the device complains nevertheless, all of it that is under way has failed.
+ */
 import { beginPhase, endPhase, type FaxError } from "@fax/compiler/diagnostics";
 import type { AdapterProfile } from "@fax/compiler/executable";
 import type { BufferPool, PooledBuffer } from "./buffer-pool.ts";
@@ -28,12 +32,20 @@ export interface Batch {
   readonly label: string;
   /** Buffers made for it. */
   readonly fresh: PooledBuffer[];
-  /** Error scopes are open already, and not only around the submit. */
+  /** Error scopes are open. */
   scoped: boolean;
   calls: number;
   /** Numbers that its calls take. */
   scalars: number;
   work: number;
+}
+
+/** A batch without error scopes that the device has not finished. */
+interface Trusted {
+  readonly verdict: Verdict;
+  readonly what: string;
+  /** The number of its submit. */
+  readonly submit: number;
 }
 
 interface Parts {
@@ -49,6 +61,8 @@ export class Submitter {
   readonly #device: GPUDevice;
   readonly #profile: AdapterProfile;
   readonly #parts: Parts;
+  readonly #trusted: Trusted[] = [];
+  readonly #onTurn = (): void => this.#turn();
   #batch: Batch | null = null;
   #batches = 0;
   #turnAwaited = false;
@@ -120,20 +134,31 @@ export class Submitter {
     const batch = this.#batch;
     if (batch === null) return;
     this.#batch = null;
-    if (!batch.scoped) this.pushScopes();
+    const { recorder, scalars } = this.#parts;
+    const what = batch.calls > 1 ? `${batch.label} and ${batch.calls - 1} more` : batch.label;
+    if (recorder.timer !== null && !batch.scoped) this.openScopes(batch);
+    const submit = this.#submitted + Math.min(1, recorder.recorded);
+    if (!batch.scoped) this.#trusted.push({ verdict: batch.verdict, what, submit });
     const begun = beginPhase();
-    this.#parts.scalars.write();
-    const commands = this.#parts.recorder.finish();
+    scalars.write();
+    const commands = recorder.finish();
     if (commands !== null) {
       this.#submit(commands);
       endPhase("submit", begun);
-      this.#parts.recorder.timer?.collect();
+      recorder.timer?.collect();
       if (batch.calls > 0) this.#callSubmits++;
     }
-    const label = batch.calls > 1 ? `${batch.label} and ${batch.calls - 1} more` : batch.label;
-    batch.verdict.decide(this.popScopes(label, batch.fresh));
+    if (batch.scoped) batch.verdict.decide(this.popScopes(what, batch.fresh));
     const heavy = batch.work >= mostWorkPerSubmit / submitsPerCheck;
     if (heavy || this.#submitted - this.#checked >= submitsPerCheck) void this.finish();
+  }
+
+  /** An error that no scope saw. */
+  uncaught(error: GPUError): void {
+    const outOfMemory = error.constructor.name === "GPUOutOfMemoryError";
+    for (const { verdict, what } of this.#trusted.splice(0)) {
+      verdict.decide(this.#lossOr(commandError(this.#profile.name, what, error, outOfMemory)));
+    }
   }
 
   #submit(commands: GPUCommandBuffer | null): void {
@@ -150,8 +175,14 @@ export class Submitter {
     this.finished(submitted);
   }
 
+  /** All submits up to that one. */
   finished(submitted: number): void {
     this.#completed = Math.max(this.#completed, submitted);
+    this.#checked = Math.max(this.#checked, submitted);
+    for (let first = this.#trusted[0]; first !== undefined && first.submit <= submitted; first = this.#trusted[0]) {
+      this.#trusted.shift();
+      first.verdict.settle(null);
+    }
     this.#parts.watchdog.progress();
   }
 
@@ -170,24 +201,24 @@ export class Submitter {
         this.#parts.pool.discard(fresh);
         return commandError(this.#profile.name, what, error, error === memory);
       },
-      () => this.#lossFound(),
+      () => this.#lossOr(lostError(this.#profile.name, { reason: "unknown", message: "an operation was cut off" })),
     );
   }
 
   #awaitTurn(): void {
     if (this.#turnAwaited) return;
     this.#turnAwaited = true;
-    setImmediate(() => {
-      this.#turnAwaited = false;
-      this.flush();
-    });
+    setImmediate(this.#onTurn);
   }
 
-  /** An operation of the device was cut off: its loss is reported about then. */
-  async #lossFound(): Promise<FaxError> {
+  #turn(): void {
+    this.#turnAwaited = false;
+    this.flush();
+  }
+
+  /** The device's loss, if it is reported about now. */
+  async #lossOr(error: FaxError): Promise<FaxError> {
     await nextTurn();
-    return (
-      this.#parts.loss() ?? lostError(this.#profile.name, { reason: "unknown", message: "an operation was cut off" })
-    );
+    return this.#parts.loss() ?? error;
   }
 }

@@ -28,31 +28,36 @@ export class Watchdog {
   }
 
   /** The outcome of `awaited`, or a rejection when the device stops. Does not keep the process alive. */
-  async guard<T>(awaited: Promise<T>): Promise<T> {
-    let giveUp: (error: Error) => void = () => undefined;
-    const stopped = new Promise<never>((_, reject) => (giveUp = reject));
-    this.#watch(giveUp);
-    try {
-      return await Promise.race([awaited, stopped]);
-    } finally {
-      this.#waiting.delete(giveUp);
-      if (this.#waiting.size === 0 && this.#timer !== null) {
-        clearInterval(this.#timer);
-        this.#timer = null;
-      }
-    }
+  guard<T>(awaited: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#watch(reject);
+      awaited.then(
+        (value) => {
+          this.#waiting.delete(reject);
+          resolve(value);
+        },
+        (error: unknown) => {
+          this.#waiting.delete(reject);
+          reject(error);
+        },
+      );
+    });
   }
 
   #watch(giveUp: (error: Error) => void): void {
+    if (this.#waiting.size === 0 && !this.stopped) this.#ticks = 0;
     this.#waiting.add(giveUp);
     if (this.#timer !== null) return;
-    if (!this.stopped) this.#ticks = 0;
     this.#timer = setInterval(() => this.#tick(), this.#limit / ticksPerLimit);
     this.#timer.unref();
   }
 
   #tick(): void {
-    if (++this.#ticks < ticksPerLimit) return;
+    // It outlives a wait: reads follow each other closely.
+    if (this.#waiting.size > 0 && ++this.#ticks < ticksPerLimit) return;
     for (const giveUp of this.#waiting) giveUp(this.#error());
+    this.#waiting.clear();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
   }
 }

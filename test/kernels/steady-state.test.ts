@@ -43,6 +43,29 @@ it("100,000 calls create no buffer and no bind group, share submits, and leave t
   expect(process.memoryUsage().heapUsed - heap).toBeLessThan(2 * 2 ** 20);
 }, 240_000);
 
+it("10,000 calls with readback create no buffer and no bind group, are one submit each, and leave the heap flat", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const x = np.ones([8]);
+  const run = async (calls: number): Promise<void> => {
+    for (let i = 0; i < calls; i++) {
+      const y = affine(x, i % 2 === 0 ? 0.5 : 0.25);
+      await y.data();
+      y.dispose();
+    }
+  };
+  await run(2_000);
+  collect();
+  const [before, heap] = [stats(), process.memoryUsage().heapUsed];
+  await run(10_000);
+  collect();
+  const after = stats();
+  expect(after.buffers).toBe(before.buffers);
+  expect(after.bindGroups).toBe(before.bindGroups);
+  expect(after.submits - before.submits).toBe(10_000);
+  expect(process.memoryUsage().heapUsed - heap).toBeLessThan(2 * 2 ** 20);
+}, 240_000);
+
 it("a loop that disposes of nothing meets the same buffers and bind groups again", async () => {
   let x: NDArray = np.ones([8]);
   const run = async (calls: number): Promise<void> => {
