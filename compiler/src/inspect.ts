@@ -90,7 +90,7 @@ export function inspectStage(
 
 function explained(jaxpr: Jaxpr, profile: AdapterProfile, choose: ScheduleChoice | undefined): string {
   const { program, plan } = planned(jaxpr, profile);
-  const { executable, schedules } = assemble(program, plan, profile, choose);
+  const { executable, schedules } = assemble(program, plan, profile, { choose });
   const linesOf = (kernel: Kernel): string[] => {
     const schedule = schedules.get(kernel);
     return schedule ? [`runs by ${describeSchedule(schedule)}`, ...schedule.reasons] : [];

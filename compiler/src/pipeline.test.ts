@@ -1,6 +1,6 @@
-/** Folding of constants and what leaves loops, on programs as text. */
+/** Folding of constants, what leaves loops, and what a device is told before a program is whole: on programs as text. */
 import { expect, it } from "vitest";
-import { optimize, parseJaxpr, printJaxpr } from "./index.ts";
+import { baselineProfile, CompiledProgram, type KernelCode, optimize, parseJaxpr, printJaxpr } from "./index.ts";
 
 const optimized = (text: string): string => printJaxpr(optimize(parseJaxpr(text)));
 
@@ -56,4 +56,24 @@ it("computes what does not change in a loop in front of it", () => {
         ] d b
       in (e) }"
   `);
+});
+
+it("tells of each kernel once, before the program is whole", () => {
+  const program = new CompiledProgram(
+    parseJaxpr(`{ lambda ; a:f32[4,3]@server b:f32[3,4]@server. let
+      c:f32[4]@server = reduce_sum[axes=[1]] a
+      d:f32[4]@server = reduce_max[axes=[0]] b
+    in (c, d) }`),
+  );
+  const told: KernelCode[] = [];
+  let whole = false;
+  const { kernels } = program.executable(baselineProfile, {
+    onKernel: (kernel) => {
+      expect(whole).toBe(false);
+      told.push(kernel);
+    },
+  });
+  whole = true;
+  expect(told.length).toBeGreaterThan(0);
+  expect(told).toEqual(kernels);
 });

@@ -1,8 +1,8 @@
 /** The way of a program, from the Jaxpr that tracing made to what runs. It reads top to bottom; nothing flows backwards. */
-import { generateExecutable } from "./codegen/index.ts";
+import { generateExecutable, type GenerateExecutableOptions } from "./codegen/index.ts";
 import type { ScheduleChoice } from "./codegen/schedule-choice.ts";
 import { debugSwitches } from "./diagnostics/index.ts";
-import type { AdapterProfile, Executable } from "./executable.ts";
+import type { AdapterProfile, Executable, KernelCode } from "./executable.ts";
 import { fuse } from "./fuse/fuse.ts";
 import type { FusedProgram } from "./fuse/kernel.ts";
 import { planMemory } from "./fuse/memory-plan.ts";
@@ -71,20 +71,19 @@ export function planned(
 }
 
 /**
- * What runs on an adapter; `donated` inputs are given up by the caller, `choose` may know better schedules than are
- * estimated. Throws FAX2003 for what the adapter cannot hold.
+ * What runs on an adapter; `donated` inputs are given up by the caller. Throws FAX2003 for what the adapter cannot hold.
  */
 export function generate(
   jaxpr: Jaxpr,
   profile: AdapterProfile,
   donated: readonly number[] = [],
-  choose?: ScheduleChoice,
+  options: GenerateExecutableOptions = {},
 ): Executable {
   const { program, plan } = planned(jaxpr, profile, donated);
   return reporter().stage(
     "generate",
     "wgsl",
-    () => generateExecutable(program, plan, profile, choose),
+    () => generateExecutable(program, plan, profile, options),
     ({ kernels }) => kernels.map(({ source }) => source).join("\n"),
   );
 }
@@ -95,6 +94,8 @@ export interface Foreknowledge {
   readonly choose?: ScheduleChoice;
   /** What was compiled before, with the same knowledge and by the same compiler. */
   readonly executables?: ExecutableStore;
+  /** Is told of each kernel while the next ones are still being generated, so that the driver may begin with it. */
+  readonly onKernel?: (kernel: KernelCode) => void;
 }
 
 /** Executables by all that they were compiled from. */
@@ -133,8 +134,8 @@ export class CompiledProgram {
     return this.#compiled.executable;
   }
 
-  #found(profile: AdapterProfile, { choose, executables }: Foreknowledge): Executable {
-    const make = (): Executable => generate(this.jaxpr, profile, this.donated, choose);
+  #found(profile: AdapterProfile, { choose, executables, onKernel }: Foreknowledge): Executable {
+    const make = (): Executable => generate(this.jaxpr, profile, this.donated, { choose, onKernel });
     // What is found shows no stages.
     const { loops, fused, plan, wgsl, dump } = debugSwitches();
     const shown = loops || fused || plan || wgsl || dump !== null;

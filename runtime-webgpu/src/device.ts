@@ -5,7 +5,7 @@
  */
 import { beginPhase, endPhase, type FaxError, InternalError } from "@fax/compiler/diagnostics";
 import { type AdapterProfile, allocateData, type DType, type Executable } from "@fax/compiler/executable";
-import type { BufferSpec, HostArray, HostData, ValueSpec } from "@fax/compiler/executable";
+import type { BufferSpec, HostArray, HostData, KernelCode, ValueSpec } from "@fax/compiler/executable";
 import { type BoundBuffer, BufferPool, markUsed, partOf, type PooledBuffer } from "./buffer-pool.ts";
 import { BufferUsage } from "./buffer-usage.ts";
 import { BindGroups } from "./bind-groups.ts";
@@ -141,6 +141,11 @@ export class WebGPUDevice {
     if (this.#draining === null && !this.#overBudget) this.#runAtOnce({ kind: "upload", bytes, outputs: [output] });
     else this.#enqueue({ kind: "upload", bytes: bytes.slice(), outputs: [output] });
     return output;
+  }
+
+  /** Begins with a kernel of a program that is still being generated. Whoever runs the program finds what is wrong with it. */
+  compile(kernel: KernelCode): void {
+    this.#pipelines.compile(kernel).catch(() => undefined);
   }
 
   /**

@@ -24,14 +24,17 @@ import type { Schedule } from "./schedule.ts";
 import type { ScheduleChoice } from "./schedule-choice.ts";
 import { sizeOfAxes } from "./space.ts";
 
-/** Throws FAX2003 for an array that the adapter cannot bind. `choose` may know better schedules than are estimated. */
+/**
+ * Throws FAX2003 for an array that the adapter cannot bind. `choose` may know better schedules than are estimated;
+ * `onKernel` is told of each kernel as soon as it is there.
+ */
 export function generateExecutable(
   program: FusedProgram,
   plan: MemoryPlan,
   profile: AdapterProfile,
-  choose?: ScheduleChoice,
+  options: GenerateExecutableOptions = {},
 ): Executable {
-  return assemble(program, plan, profile, choose).executable;
+  return assemble(program, plan, profile, options).executable;
 }
 
 export interface Assembled {
@@ -45,9 +48,9 @@ export function assemble(
   program: FusedProgram,
   plan: MemoryPlan,
   profile: AdapterProfile,
-  choose: ScheduleChoice = () => null,
+  { choose = () => null, onKernel = () => undefined }: GenerateExecutableOptions = {},
 ): Assembled {
-  const assembler = new Assembler(plan, profile, choose);
+  const assembler = new Assembler(plan, profile, choose, onKernel);
   const steps = assembler.steps(program.steps, []);
   const executable: Executable = {
     buffers: plan.buffers,
@@ -66,6 +69,11 @@ interface Dispatched {
   readonly schedule: Schedule;
 }
 
+export interface GenerateExecutableOptions {
+  readonly choose?: ScheduleChoice | undefined;
+  readonly onKernel?: ((kernel: KernelCode) => void) | undefined;
+}
+
 class Assembler {
   readonly kernels: KernelCode[] = [];
   readonly schedules = new Map<Kernel, Schedule>();
@@ -75,11 +83,25 @@ class Assembler {
   private readonly plan: MemoryPlan;
   private readonly profile: AdapterProfile;
   private readonly choose: ScheduleChoice;
+  private readonly onKernel: (kernel: KernelCode) => void;
 
-  constructor(plan: MemoryPlan, profile: AdapterProfile, choose: ScheduleChoice) {
+  constructor(
+    plan: MemoryPlan,
+    profile: AdapterProfile,
+    choose: ScheduleChoice,
+    onKernel: (kernel: KernelCode) => void,
+  ) {
     this.plan = plan;
     this.profile = profile;
     this.choose = choose;
+    this.onKernel = onKernel;
+  }
+
+  private add(code: KernelCode): number {
+    this.onKernel(code);
+    const index = this.kernels.push(code) - 1;
+    this.kernelIndices.set(code.source, index);
+    return index;
   }
 
   private bufferOf(tensor: Tensor): BufferRef {
@@ -137,8 +159,7 @@ class Assembler {
     const given = chosen === null ? {} : { schedule: chosen };
     const { code, buffers, workgroups, schedule } = generateKernel(kernel, { assignment, loops, profile, ...given });
     this.schedules.set(kernel, schedule);
-    const index = this.kernelIndices.get(code.source) ?? this.kernels.push(code) - 1;
-    this.kernelIndices.set(code.source, index);
+    const index = this.kernelIndices.get(code.source) ?? this.add(code);
     const cost = costOfKernel(kernel, profile);
     const dispatch = { kind: "dispatch", kernel: index, buffers, workgroups, ...cost } as const;
     this.known.set(key, { dispatch, schedule });

@@ -1,3 +1,3 @@
-export { assemble, generateExecutable } from "./assemble.ts";
+export { assemble, generateExecutable, type GenerateExecutableOptions } from "./assemble.ts";
 export { candidateSchedules, type GeneratedKernel, generateKernel } from "./generate-kernel.ts";
 export { type Candidate, describeSchedule, type Schedule } from "./schedule.ts";

@@ -40,7 +40,7 @@ export class WebGPUBackend implements Backend<CompiledProgram, object> {
     this.#schedules = schedules;
     const folder = resultsFolder();
     const executables = folder === null ? {} : { executables: storeIn(folder, schedules) };
-    this.known = { choose: schedules.choose, ...executables };
+    this.known = { choose: schedules.choose, ...executables, onKernel: (kernel) => this.device.compile(kernel) };
   }
 
   upload(data: HostArray): object {
