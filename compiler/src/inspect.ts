@@ -80,7 +80,7 @@ export function inspectStage(
       return printMemoryPlan(program, plan);
     }
     case "wgsl":
-      return generate(jaxpr, profile, [], choose)
+      return generate(jaxpr, profile, [], { choose })
         .kernels.map(({ source }) => source.trimEnd())
         .join("\n\n");
     default:

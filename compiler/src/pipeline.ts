@@ -51,7 +51,7 @@ export function lowered(jaxpr: Jaxpr): Graph {
 export function fused(jaxpr: Jaxpr, profile: AdapterProfile): FusedProgram {
   const graph = lowered(jaxpr);
   const maxBindings = profile.limits.maxStorageBuffersPerShaderStage;
-  return reporter().stage("fuse", "fused", () => fuse(graph, { maxBindings }), printKernels);
+  return reporter().stage("fuse", "fused", () => fuse(graph, { maxBindings, adapter: profile }), printKernels);
 }
 
 /** Kernels and the buffers that they work on. */

@@ -113,8 +113,8 @@ describe("kernels per call", () => {
         valueAndGrad((q: Layers) => np.mean(crossEntropy(mlp(v, q), labels)))(p),
       [images, digits, layers],
     ],
-    // Scores are in memory: a thread that kept a row of them could not hold tiles of both products as well.
-    ["attention", 3, attention, [heads, heads, heads]],
+    // Scores are in memory, and read once: softmax goes along with the second product.
+    ["attention", 2, attention, [heads, heads, heads]],
     [
       "the gradient of attention",
       4,
@@ -158,6 +158,18 @@ describe("kernels per call", () => {
       }
     },
   );
+
+  it("attention is one kernel on GPUs, and on any adapter that its scores do not fit", () => {
+    const long = np.zeros([8, 32768, 64]);
+    for (const executable of executables(attention, long, long, long)) {
+      expect(dispatches(executable)).toBe(1);
+      // The result, and nothing else: the scores would take 34 GB.
+      expect(executable.peakBytes).toBe(8 * 32768 * 64 * 4);
+    }
+    const [software, gpu] = executables(attention, heads, heads, heads);
+    expect(software && dispatches(software)).toBe(2);
+    expect(gpu && dispatches(gpu)).toBe(1);
+  });
 
   it("the identical layers of a chain of 60 tanh(x @ w) share kernels", () => {
     const chain = (v: NDArray, m: NDArray): NDArray => {

@@ -41,7 +41,7 @@ function stagesOf(kernel: Kernel): Kernel["stages"] {
 export function rootsOf(kernel: Kernel): Expr[] {
   return stagesOf(kernel).flatMap((stage) =>
     stage.kind === "reduce"
-      ? stage.reductions.map((reduction) => reduction.body)
+      ? [...(stage.inner ?? []), ...stage.reductions].map(({ body }) => body)
       : stage.stores.flatMap((store) => [...store.index, store.value]),
   );
 }

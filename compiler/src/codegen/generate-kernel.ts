@@ -16,6 +16,9 @@ import { writeWorkgroupMatmul } from "./matmul-workgroup.ts";
 import { writeRowKernel } from "./row-kernel.ts";
 import { writeSideBySide } from "./side-by-side.ts";
 import { type Candidate, candidates, chooseSchedule, describeSchedule, type Schedule } from "./schedule.ts";
+import { writeRegisterStream } from "./stream-registers.ts";
+import { writeWorkgroupStream } from "./stream-workgroup.ts";
+import { findStream } from "./stream.ts";
 import { MathLibrary } from "./wgsl-math.ts";
 
 export interface GeneratedKernel {
@@ -119,6 +122,13 @@ function writeAlone(
 
 function writeBody(kernel: Kernel, schedule: Schedule, context: WriterContext): KernelBody {
   if (schedule.kind === "rows") return writeRowKernel(kernel, schedule, context);
+  if (schedule.kind === "stream-registers" || schedule.kind === "stream-workgroup") {
+    const stream = findStream(kernel);
+    invariant(stream, "a schedule for columns of a kernel that has none");
+    return schedule.kind === "stream-registers"
+      ? writeRegisterStream(kernel, stream, schedule, context)
+      : writeWorkgroupStream(kernel, stream, schedule, context);
+  }
   const contraction = findContraction(kernel);
   invariant(contraction, "a matmul schedule for a kernel that is none");
   switch (schedule.kind) {

@@ -28,13 +28,13 @@ export class Canonicalizer {
   private readonly linearForms = new Map<Expr, LinearForm>();
   private readonly ranges = new Map<Expr, Range | null>();
 
-  /** A rewriter of expressions in which the axes of `substitution` are replaced by canonical expressions. */
-  rewriter(substitution: Substitution): (e: Expr) => Expr {
+  /** A rewriter of expressions in which the axes of `substitution`, and results of reductions, are replaced by canonical expressions. */
+  rewriter(substitution: Substitution, reductions: ReadonlyMap<number, Expr> = new Map()): (e: Expr) => Expr {
     const memo = new Map<Expr, Expr>();
     const rewrite = (e: Expr): Expr => {
       let result = memo.get(e);
       if (!result) {
-        result = this.rebuild(e, rewrite, substitution);
+        result = (e.op === "reduced" && reductions.get(e.reduction)) || this.rebuild(e, rewrite, substitution);
         memo.set(e, result);
       }
       return result;

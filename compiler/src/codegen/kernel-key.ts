@@ -28,11 +28,15 @@ class KeyWriter {
     this.#loops = loops;
   }
 
-  part({ name, rows, stages }: Kernel): void {
-    this.text.push(`${name}(${this.#axesOf(rows)})`);
+  part({ name, rows, columns = [], stages }: Kernel): void {
+    this.text.push(`${name}(${this.#axesOf(rows)})${columns.length > 0 ? `columns(${this.#axesOf(columns)})` : ""}`);
     for (const stage of stages) {
       if (stage.kind === "reduce") {
         this.text.push(`reduce(${this.#axesOf(stage.axes)})`);
+        for (const { id, axes, body } of stage.inner ?? []) {
+          const value = this.#expr(body);
+          this.text.push(`r${numberIn(this.#reductions, id)}=inner(${this.#axesOf(axes)}) ${value}`);
+        }
         for (const { id, reducer, body } of stage.reductions) {
           const value = this.#expr(body);
           this.text.push(`r${numberIn(this.#reductions, id)}=${reducer} ${value}`);

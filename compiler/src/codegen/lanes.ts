@@ -4,6 +4,7 @@ import type { Axis, Expr, Tensor } from "../lower/expr.ts";
 import { type Binding, comesInFours, forEachExpr } from "./bindings.ts";
 import type { Canonicalizer } from "./index-arithmetic.ts";
 import { dependsOn, flatPosition, quadIndex } from "./positions.ts";
+import { linearSpace, sizeOfAxes } from "./space.ts";
 
 export interface LaneAccess {
   /** Accesses of four elements that lie together, aligned. */
@@ -47,6 +48,24 @@ export function laneAccess(
   });
   for (const store of stores) look(store.tensor, store.index);
   return { together, apart, divergent, tensors };
+}
+
+/** Whether four neighbours along `axes`, a part of the `space`, can be taken together. */
+export function liesAlong(
+  e: Expr,
+  axes: readonly Axis[],
+  space: readonly Axis[],
+  context: { canonical: Canonicalizer; bindings: readonly Binding[] },
+): boolean {
+  const { canonical } = context;
+  if (sizeOfAxes(axes) % 4 !== 0) return false;
+  const lanes = linearSpace(axes, 4, canonical);
+  if (!lanes.lane) return false;
+  const others = space.filter((axis) => !axes.includes(axis));
+  const rest = new Map(others.flatMap((axis) => [...linearSpace([axis], 1, canonical).substitution]));
+  const rewritten = canonical.rewriter(new Map([...rest, ...lanes.substitution]))(e);
+  const access = laneAccess([rewritten], [], lanes.lane, context);
+  return access.together > 0 && access.apart === 0 && !access.divergent;
 }
 
 function holdsLoad(e: Expr): boolean {

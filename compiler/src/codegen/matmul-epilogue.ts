@@ -2,6 +2,7 @@
 import { invariant } from "../diagnostics/index.ts";
 import type { Kernel, Store } from "../fuse/kernel.ts";
 import { type Axis, constExpr, newAxis } from "../lower/expr.ts";
+import type { DType } from "../ir/dtype.ts";
 import type { Contraction } from "./contraction.ts";
 import type { Canonicalizer } from "./index-arithmetic.ts";
 import { flatPosition } from "./positions.ts";
@@ -17,17 +18,43 @@ export interface Epilogue {
   readonly column: Axis;
   readonly lane: Axis;
   readonly lanes: Lanes;
-  readonly reduction: number;
+  readonly inputs: readonly EpilogueInput[];
   readonly stores: readonly Store[];
+}
+
+/** A finished reduction, as a parameter. */
+export interface EpilogueInput {
+  readonly reduction: number;
+  readonly name: string;
+  readonly dtype: DType;
+  readonly lanes: Lanes;
+}
+
+export interface EpilogueSpace {
+  readonly mAxes: readonly Axis[];
+  readonly nAxes: readonly Axis[];
+  readonly lanes: Lanes;
 }
 
 export function planEpilogue(
   kernel: Kernel,
   contraction: Contraction,
-  { mAxes, nAxes, lanes }: { readonly mAxes: readonly Axis[]; readonly nAxes: readonly Axis[]; readonly lanes: Lanes },
+  space: EpilogueSpace,
   canonical: Canonicalizer,
 ): Epilogue {
-  const batch = newAxis(sizeOfAxes(contraction.batch));
+  const sum = { reduction: contraction.reduction.id, name: "sum", dtype: "f32", lanes: space.lanes } as const;
+  return planEpilogueOf(kernel, contraction.batch, [sum], space, canonical);
+}
+
+/** The same for any number of reductions. */
+export function planEpilogueOf(
+  kernel: Kernel,
+  batchAxes: readonly Axis[],
+  inputs: readonly EpilogueInput[],
+  { mAxes, nAxes, lanes }: EpilogueSpace,
+  canonical: Canonicalizer,
+): Epilogue {
+  const batch = newAxis(sizeOfAxes(batchAxes));
   const row = newAxis(sizeOfAxes(mAxes));
   const column = newAxis(sizeOfAxes(nAxes) / lanes);
   const lane = newAxis(4);
@@ -35,7 +62,7 @@ export function planEpilogue(
   const n = lanes === 4 ? canonical.binary("add", group, axisOf(lane, canonical)) : group;
   const rewrite = canonical.rewriter(
     new Map([
-      ...unravel(contraction.batch, axisOf(batch, canonical), canonical),
+      ...unravel(batchAxes, axisOf(batch, canonical), canonical),
       ...unravel(mAxes, axisOf(row, canonical), canonical),
       ...unravel(nAxes, n, canonical),
     ]),
@@ -45,12 +72,12 @@ export function planEpilogue(
       ? stage.stores.map((s) => ({ tensor: s.tensor, index: s.index.map(rewrite), value: rewrite(s.value) }))
       : [],
   );
-  return { batch, row, column, lane, lanes, reduction: contraction.reduction.id, stores };
+  return { batch, row, column, lane, lanes, inputs, stores };
 }
 
-/** `fn store_result(batch, m, n, sum)`. */
+/** `fn store_result(batch, m, n, sum)`, or with a parameter for each input. */
 export function writeEpilogue(epilogue: Epilogue, context: KernelContext): string {
-  const { batch, row, column, lane, lanes, reduction, stores } = epilogue;
+  const { batch, row, column, lane, inputs, stores } = epilogue;
   const writer = new ExprWriter(context);
   for (const { tensor, index, value } of stores) {
     writer.countUses(value);
@@ -60,14 +87,15 @@ export function writeEpilogue(epilogue: Epilogue, context: KernelContext): strin
   writer.bindAxis(row, "m");
   writer.bindAxis(column, "n");
   writer.bindAxis(lane, "vec4<i32>(0, 1, 2, 3)", 4);
-  writer.bindReduction(reduction, "sum", lanes);
+  for (const input of inputs) writer.bindReduction(input.reduction, input.name, input.lanes);
   const values = stores.map((store) => (stores.length > 1 ? writer.emitNamed(store.value) : writer.emit(store.value)));
   stores.forEach((store, i) => {
     const value = values[i];
     invariant(value, "a store has a value");
     writer.store(store.tensor, store.index, value);
   });
-  const parameters = `batch: i32, m: i32, n: i32, sum: ${registerType("f32", lanes)}`;
+  const results = inputs.map(({ name, dtype, lanes }) => `${name}: ${registerType(dtype, lanes)}`);
+  const parameters = ["batch: i32", "m: i32", "n: i32", ...results].join(", ");
   return `fn ${context.prefix ?? ""}store_result(${parameters}) {\n${writer.root.render("  ")}}`;
 }
 
@@ -77,20 +105,39 @@ export function writeEpilogue(epilogue: Epilogue, context: KernelContext): strin
  */
 export function writeTileStores(
   writer: ExprWriter,
-  { sums, type, cell }: { readonly sums: readonly string[]; readonly type: string; readonly cell: Axis },
-  store: (sum: string) => void,
+  { sums, type, cell, beside = [] }: TileSums,
+  store: (sum: string, beside: readonly string[]) => void,
 ): void {
   if (sums.length === 1) {
-    for (const sum of sums) store(sum);
+    for (const sum of sums)
+      store(
+        sum,
+        beside.map(({ values }) => values[0] ?? ""),
+      );
     return;
   }
   writer.statement(`var sum = ${type}(0.0);`);
+  beside.forEach((other, i) => writer.statement(`var beside${i}: ${other.type};`));
   writer.block(`for (var cell = 0; cell < ${sums.length}; cell++) {`, () => {
     writer.bindAxis(cell, "cell");
     writer.block("switch (cell) {", () => {
-      sums.forEach((sum, i) => writer.statement(`case ${i} { sum = ${sum}; }`));
+      sums.forEach((sum, i) => {
+        const others = beside.map(({ values }, j) => ` beside${j} = ${values[i] ?? ""};`);
+        writer.statement(`case ${i} { sum = ${sum};${others.join("")} }`);
+      });
       writer.statement("default {}");
     });
-    store("sum");
+    store(
+      "sum",
+      beside.map((_, i) => `beside${i}`),
+    );
   });
+}
+
+interface TileSums {
+  readonly sums: readonly string[];
+  readonly type: string;
+  readonly cell: Axis;
+  /** What else the epilogue takes for each sum. */
+  readonly beside?: readonly { readonly type: string; readonly values: readonly string[] }[];
 }

@@ -3,7 +3,7 @@ import type { AdapterProfile } from "../executable.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import type { Axis, Expr } from "../lower/expr.ts";
 import type { Contraction } from "./contraction.ts";
-import { laneAccess } from "./lanes.ts";
+import { laneAccess, liesAlong } from "./lanes.ts";
 import { epilogueBytes, registerCost, stationaryCost, widthOf, workgroupCost } from "./schedule-cost.ts";
 import type { Candidate, SchedulingContext } from "./schedule.ts";
 import { linearSpace, sizeOfAxes } from "./space.ts";
@@ -127,18 +127,8 @@ interface Contiguity {
 }
 
 function contiguity(kernel: Kernel, c: Contraction, context: SchedulingContext): Contiguity {
-  const alongAxes = (factor: Expr, axes: readonly Axis[]): boolean => {
-    const { canonical } = context;
-    const size = sizeOfAxes(axes);
-    if (size % 4 !== 0) return false;
-    const lanes = linearSpace(axes, 4, canonical);
-    if (!lanes.lane) return false;
-    const others = [...kernel.rows, ...c.inner].filter((axis) => !axes.includes(axis));
-    const rest = new Map(others.flatMap((axis) => [...linearSpace([axis], 1, canonical).substitution]));
-    const rewritten = canonical.rewriter(new Map([...rest, ...lanes.substitution]))(factor);
-    const access = laneAccess([rewritten], [], lanes.lane, context);
-    return access.together > 0 && access.apart === 0 && !access.divergent;
-  };
+  const space = [...kernel.rows, ...c.inner];
+  const alongAxes = (factor: Expr, axes: readonly Axis[]): boolean => liesAlong(factor, axes, space, context);
   return {
     left: {
       rows: alongAxes(c.left, c.leftRows) && !storesDiverge(kernel, c.leftRows, context),
@@ -154,7 +144,7 @@ function contiguity(kernel: Kernel, c: Contraction, context: SchedulingContext):
 }
 
 /** Whether what follows the sum guards a load by a choice that differs between four neighbours along the axes. */
-function storesDiverge(kernel: Kernel, axes: readonly Axis[], context: SchedulingContext): boolean {
+export function storesDiverge(kernel: Kernel, axes: readonly Axis[], context: SchedulingContext): boolean {
   const { lane, substitution } = linearSpace(axes, 4, context.canonical);
   if (!lane) return false;
   const rewrite = context.canonical.rewriter(substitution);

@@ -8,12 +8,15 @@
  * multiplication that adds to it. Four threads run as one.
  */
 import type { AdapterProfile } from "../executable.ts";
+import { costOf, loadCost } from "../fuse/cost.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import type { Expr } from "../lower/expr.ts";
 import { forEachExpr } from "./bindings.ts";
 import type { MatmulSizes, RegisterSchedule, StationarySchedule, WorkgroupSchedule } from "./matmul-schedule.ts";
 import type { RowSchedule } from "./schedule.ts";
 import { sizeOfAxes } from "./space.ts";
+import type { StreamRegisterSchedule, StreamSizes, StreamWorkgroupSchedule } from "./stream-schedule.ts";
+import type { Stream } from "./stream.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
 /** Bytes of machine code for four threads. */
@@ -39,6 +42,8 @@ const product = {
   /** Large loops are what drivers compile longest: seconds where every load is unrolled. */
   nanosecondsToCompile: 200,
 } as const;
+/** The same in the loop of a stream, whose operands are computed beside its sums. */
+const stream = { lane: 28, carried: 55, broadcast: 40, operation: 84 } as const;
 const threadsAtOnce = 4;
 const nanosecondsPerByte = 0.037;
 /** Compiling a byte, as a share of the many runs that a kernel is compiled for. */
@@ -175,4 +180,57 @@ export function rowCost(kernel: Kernel, schedule: RowSchedule, profile: AdapterP
     Math.ceil(threads / threadsAtOnce) * (code.start + bytes * rowsInTurn) * nanosecondsPerByte +
     (once + loops) * nanosecondsToCompile
   );
+}
+
+/** A load counts as an access; everything else as it does in fusion. */
+function bytesOfValue(roots: readonly Expr[]): number {
+  const { loads } = contentsOf(roots);
+  return loads * accessBytes(1) + Math.max(0, costOf(roots) - loads * loadCost) * stream.operation;
+}
+
+export function streamRegisterCost(
+  { rowTile, columnTile, columnLanes, threadsPerTile }: StreamRegisterSchedule,
+  { passes }: Stream,
+  { m, n, k, batch }: StreamSizes,
+): number {
+  const tiles = batch * Math.ceil(m / rowTile) * Math.ceil(n / columnLanes / columnTile / threadsPerTile);
+  let [once, loop] = [0, 0];
+  for (const { inner, maximum, rows, products } of passes) {
+    for (const { axes } of inner) {
+      const walks = maximum ? 2 : 1;
+      const quads = sizeOfAxes(axes) / 4;
+      loop += walks * quads * ((rowTile + 1) * accessBytes(4) + rowTile * 4 * stream.operation);
+    }
+    const sums = rowTile * columnTile * columnLanes;
+    const reduced = [...(maximum ? [maximum] : []), ...rows];
+    const own = bytesOfValue([...reduced.map(({ body }) => body), ...products.map(({ left }) => left)]);
+    // What a thread does for as many steps along the loop as its subgroup has threads.
+    const right = columnTile * accessBytes(columnLanes) + sums * stream.lane;
+    const shared = threadsPerTile > 1 ? rowTile * stream.broadcast : 0;
+    loop += rowTile * (own + reduced.length * stream.carried);
+    loop += products.length * (threadsPerTile * (right + shared) + sums * stream.carried);
+    // The results are stored in a loop.
+    once += products.length * (accessBytes(columnLanes) + sums * stream.lane);
+  }
+  return softwareCost({ once, outside: once, loop, iterations: k / threadsPerTile }, tiles * threadsPerTile);
+}
+
+export function streamWorkgroupCost(
+  { threads, cellM, cellK, cellN }: StreamWorkgroupSchedule,
+  { passes }: Stream,
+  { m, n, k, batch }: StreamSizes,
+): number {
+  const [tileM, tileK, tileN] = [threads * cellM, threads * cellK, threads * cellN];
+  const tiles = batch * Math.ceil(m / tileM) * Math.ceil(n / tileN);
+  const rounds = Math.max(1, tiles / workgroupsAtOnce);
+  // Along k: the products, the maxima of the thread's rows, its cells of the factors, and the barriers of a tile.
+  const multiplied = cellM * cellN + cellM + cellN + 2 * cellM;
+  const cells = (cellM * cellK * (stepsPerAccess + 20) + cellN * cellK * stepsPerAccess) / tileK;
+  const barriers = (4 * stepsPerBarrier) / tileK;
+  const depth = passes.reduce(
+    (sum, { inner }) => sum + inner.reduce((total, { axes }) => total + sizeOfAxes(axes), 0),
+    0,
+  );
+  const inner = (depth * (cellM * cellK + cellM + cellK)) / tileK;
+  return rounds * Math.ceil(k / tileK) * tileK * ((multiplied + cells + inner) * (threads ** 2 / 32) + barriers);
 }

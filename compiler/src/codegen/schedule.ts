@@ -12,6 +12,8 @@ import { type Contraction, findContraction } from "./contraction.ts";
 import { matmulCandidates, type MatmulSchedule } from "./matmul-schedule.ts";
 import { rowCost } from "./schedule-cost.ts";
 import { linearSpace, sizeOfAxes } from "./space.ts";
+import { type StreamSchedule, streamCandidates } from "./stream-schedule.ts";
+import { findStream } from "./stream.ts";
 import type { Lanes } from "./wgsl-math.ts";
 
 /** Each row by one thread or several; a thread may take four neighbouring rows at once, and several in turn. */
@@ -30,7 +32,7 @@ export interface RowSchedule {
   readonly reasons: readonly string[];
 }
 
-export type Schedule = RowSchedule | MatmulSchedule;
+export type Schedule = RowSchedule | MatmulSchedule | StreamSchedule;
 
 export interface SchedulingContext {
   readonly canonical: Canonicalizer;
@@ -49,8 +51,10 @@ export function candidates(kernel: Kernel, context: SchedulingContext): Candidat
   const chosen = describeSchedule(chooseSchedule(kernel, context));
   const rank = ({ schedule }: Candidate): number => (describeSchedule(schedule) === chosen ? 0 : 1);
   const contraction = findContraction(kernel);
-  const products = contraction ? matmulCandidates(kernel, contraction, context) : [];
-  const rows = rowCandidates(kernel, context, contraction).map((schedule) => ({
+  const products = productCandidates(kernel, contraction, context);
+  // Rows by themselves have no loop within the loop.
+  const isPlain = kernel.stages.every((stage) => stage.kind === "store" || !stage.inner);
+  const rows = (isPlain ? rowCandidates(kernel, context, contraction) : []).map((schedule) => ({
     schedule,
     cost: rowCost(kernel, schedule, context.profile),
   }));
@@ -60,7 +64,7 @@ export function candidates(kernel: Kernel, context: SchedulingContext): Candidat
 /** Expects a kernel with at least one row. */
 export function chooseSchedule(kernel: Kernel, context: SchedulingContext): Schedule {
   const contraction = findContraction(kernel);
-  const products = contraction ? matmulCandidates(kernel, contraction, context) : [];
+  const products = productCandidates(kernel, contraction, context);
   let best: Candidate | null = null;
   for (const candidate of products) if (best === null || candidate.cost < best.cost) best = candidate;
   const rows = chooseRows(kernel, context, contraction);
@@ -68,6 +72,16 @@ export function chooseSchedule(kernel: Kernel, context: SchedulingContext): Sche
   // On software adapters both costs are nanoseconds; on GPUs only products that suit tiles have candidates.
   const byRows = context.profile.class === "cpu" && rowCost(kernel, rows, "cpu") < best.cost;
   return byRows ? rows : best.schedule;
+}
+
+function productCandidates(
+  kernel: Kernel,
+  contraction: Contraction | null,
+  context: SchedulingContext,
+): Candidate<MatmulSchedule | StreamSchedule>[] {
+  if (contraction) return matmulCandidates(kernel, contraction, context);
+  const stream = findStream(kernel);
+  return stream ? streamCandidates(kernel, stream, context) : [];
 }
 
 type Stage = ReduceStage | StoreStage;
@@ -289,6 +303,15 @@ export function describeSchedule(schedule: Schedule): string {
   if (schedule.kind === "matmul-stationary") {
     const { rowsPerThread, columnTile, columnLanes, workgroupSize } = schedule;
     return `matmul, one factor in registers, ${rowsPerThread} × ${columnTile * columnLanes} a thread, workgroups of ${workgroupSize}`;
+  }
+  if (schedule.kind === "stream-registers") {
+    const { rowTile, columnTile, columnLanes, threadsPerTile, workgroupSize } = schedule;
+    const sharing = threadsPerTile > 1 ? `, rows shared by ${threadsPerTile} threads` : "";
+    return `rows and products in registers, ${rowTile} × ${columnTile * columnLanes} a thread${sharing}, workgroups of ${workgroupSize}`;
+  }
+  if (schedule.kind === "stream-workgroup") {
+    const { threads, cellM, cellK, cellN } = schedule;
+    return `rows and products in workgroup memory, ${threads * cellM} × ${threads * cellN} × ${threads * cellK} a workgroup, ${cellM} × ${cellN} a thread`;
   }
   const { tileM, tileN, tileK, threadM, threadN } = schedule;
   return `matmul in workgroup memory, ${tileM} × ${tileN} × ${tileK} a workgroup, ${threadM} × ${threadN} a thread`;

@@ -141,9 +141,38 @@ function product(draw: Drawing): Kernel {
   };
 }
 
+/** Products whose factor is made of what their rows reduce. */
+function columns(draw: Drawing): Kernel {
+  const { random } = draw;
+  const batch = random.below(2) === 0 ? random.axes(1, [2, 3]) : [];
+  const [left, right] = [random.axes(2, [1, 3, 4, 8, 10]), random.axes(1, [1, 4, 8, 20, 40])];
+  const inner = random.axes(2, [2, 5, 8, 20]);
+  const rows = [...batch, ...left, ...right];
+  const x = draw.load([...batch, ...left, ...inner]);
+  const y = draw.load(random.below(2) === 0 ? [...batch, ...inner, ...right] : [...inner, ...right]);
+  const reduced = (reduction: number): Expr => ({ op: "reduced", dtype: "f32", reduction });
+  const largest: ReduceStage = { kind: "reduce", axes: inner, reductions: [{ id: 0, reducer: "max", body: x }] };
+  const exponential = unaryExpr("exp", binaryExpr("sub", x, reduced(0)));
+  const sum = { id: 1, reducer: "sum", body: exponential } as const;
+  const late = random.below(3) === 0;
+  const factor = late ? binaryExpr("div", exponential, reduced(1)) : exponential;
+  const product = { id: 2, reducer: "sum", body: binaryExpr("mul", factor, y) } as const;
+  const sums = (...reductions: ReduceStage["reductions"]): ReduceStage => ({ kind: "reduce", axes: inner, reductions });
+  const value = late ? reduced(2) : binaryExpr("div", reduced(2), reduced(1));
+  const stores = [draw.store(random.below(3) === 0 ? [...batch, ...right, ...left] : rows, value)];
+  const stages = [largest, ...(late ? [sums(sum), sums(product)] : [sums(sum, product)])];
+  return {
+    name: "columns",
+    rows,
+    columns: right,
+    stages: [...stages, { kind: "store", axes: [], once: false, stores }],
+    reasons: [],
+  };
+}
+
 function drawKernel(random: Random): Drawn {
   const draw = new Drawing(random);
-  const kernel = random.pick([elementwise, reduction, product, product])(draw);
+  const kernel = random.pick([elementwise, reduction, product, product, columns, columns])(draw);
   return { kernel, inputs: draw.inputs, outputs: draw.outputs };
 }
 

@@ -40,6 +40,8 @@ const functions: Readonly<Record<string, MathFunction>> = {
   // The same where the second is known to be a number.
   max_with_number: { source: `(x: $F, y: $F) -> $F {\n  return select(max(x, y), x, $is_nan(x));\n}` },
   min_with_number: { source: `(x: $F, y: $F) -> $F {\n  return select(min(x, y), x, $is_nan(x));\n}` },
+  // x, but 0 for −∞.
+  or_zero: { source: `(x: $F) -> $F {\n  return select(x, $F(0.0), bitcast<$U>(x) == $U(0xff800000u));\n}` },
   // Tint's `!=` is false if either is NaN.
   ne_float: { source: `(x: $F, y: $F) -> $B {\n  return (x != y) | $is_nan(x) | $is_nan(y);\n}` },
   sign_float: {

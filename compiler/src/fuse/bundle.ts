@@ -106,7 +106,7 @@ function withDependencies(
 function kindOf(group: Group): string | null {
   if (!group.contraction) return group.work <= smallWork ? "rows" : null;
   const [product] = group.members;
-  if (product === undefined) return null;
+  if (product === undefined || group.columns.length > 0) return null;
   const factors = [...loadsOf([product.body])].map((load) => axesIn(load.index));
   const sizes = group.rows.map(({ id, size }) => `${size}/${factors.filter((axes) => axes.has(id)).length}`);
   return `product of ${sizes.toSorted().join(" ")} over ${extentOf(product.inner)}`;

@@ -1,6 +1,7 @@
 /** Groups → kernels: reductions in stages, siblings over the same axes together, then what is stored. */
 import { invariant } from "../diagnostics/index.ts";
 import type { Axis, Expr, Tensor } from "../lower/expr.ts";
+import { nodesOf } from "../lower/expr-pool.ts";
 import { nameOf } from "./grouping.ts";
 import type { Group } from "./group.ts";
 import type { Kernel, ReduceStage, Reduction, Store, StoreStage } from "./kernel.ts";
@@ -37,10 +38,19 @@ export function emitKernel(group: Group, { isStored, stacked }: EmitOptions): Ke
   loops.sort((a, b) => a.stage - b.stage);
   stores.sort((a, b) => a.axes.length - b.axes.length);
   const stages: (ReduceStage | StoreStage)[] = [
-    ...loops.map(({ axes, reductions }): ReduceStage => ({ kind: "reduce", axes, reductions })),
+    ...loops.map(({ axes, reductions }): ReduceStage => {
+      const inner = group.inner.filter(({ id }) => reductions.some(({ body }) => reads(body, id)));
+      return { kind: "reduce", axes, ...(inner.length > 0 ? { inner } : {}), reductions };
+    }),
     ...stores.map((place): StoreStage => ({ kind: "store", ...place })),
   ];
-  return { name: nameOf(group), rows: group.rows, stages, reasons: [...new Set(group.reasons)] };
+  return {
+    name: nameOf(group),
+    rows: group.rows,
+    ...(group.columns.length > 0 ? { columns: group.columns } : {}),
+    stages,
+    reasons: [...new Set(group.reasons)],
+  };
 }
 
 /** One dispatch of several kernels. */
@@ -50,6 +60,10 @@ export function sideBySide(kernel: Kernel, beside: readonly Kernel[]): Kernel {
     names.length > 3 ? `${names.slice(0, 2).join("_and_")}_and_${names.length - 2}_more` : names.join("_and_");
   const reason = `runs beside ${beside.length} more: they need nothing of each other, and one dispatch is cheaper and fills a device better`;
   return { ...kernel, name, reasons: [...kernel.reasons, reason], beside };
+}
+
+function reads(body: Expr, reduction: number): boolean {
+  return nodesOf([body]).some((node) => node.op === "reduced" && node.reduction === reduction);
 }
 
 function sameAxes(a: readonly Axis[], b: readonly Axis[]): boolean {

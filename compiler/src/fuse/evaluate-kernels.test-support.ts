@@ -8,7 +8,7 @@ import { sizeOf, stridesOf } from "../ir/shape.ts";
 import type { Axis, Expr, LoopCounter, Reducer, Tensor } from "../lower/expr.ts";
 import type { Graph, Node } from "../lower/graph.ts";
 import { neutralOf } from "../lower/reducers.ts";
-import { type FusedProgram, type FusedStep, type Kernel, partsOf, type Store } from "./kernel.ts";
+import { type FusedProgram, type FusedStep, type InnerSum, type Kernel, partsOf, type Store } from "./kernel.ts";
 import type { MemoryPlan } from "./memory-plan-types.ts";
 
 type Data = Float64Array;
@@ -137,12 +137,19 @@ function atPoints(axes: readonly Axis[], scope: Scope, visit: () => void, order:
   }
 }
 
-function reduceOver(reducer: Reducer, axes: readonly Axis[], body: Expr, scope: Scope): number {
+function reduceOver(
+  reducer: Reducer,
+  axes: readonly Axis[],
+  body: Expr,
+  scope: Scope,
+  inner: readonly InnerSum[] = [],
+): number {
   const neutral = neutralOf(reducer, body.dtype);
   let value = neutral.op === "const" ? neutral.value : 0;
   let best = NaN;
   let position = 0;
   atPoints(axes, scope, () => {
+    for (const sum of inner) scope.reduced.set(sum.id, reduceOver("sum", sum.axes, sum.body, scope));
     const x = evaluate(body, scope);
     if (reducer === "argmax" || reducer === "argmin") {
       if (position === 0 || (reducer === "argmax" ? x > best : x < best)) [best, value] = [x, position];
@@ -257,7 +264,7 @@ function runRow(kernel: Kernel, scope: Scope, order: Order): void {
   for (const stage of kernel.stages) {
     if (stage.kind === "reduce") {
       for (const { id, reducer, body } of stage.reductions) {
-        scope.reduced.set(id, reduceOver(reducer, stage.axes, body, scope));
+        scope.reduced.set(id, reduceOver(reducer, stage.axes, body, scope, stage.inner));
       }
       continue;
     }

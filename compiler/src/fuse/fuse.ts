@@ -7,6 +7,7 @@
  * `maxBindings` tensors; within a kernel nothing is read that the same kernel stores; floats are not reassociated but in
  * sums that are split. Empty tensors are never stored or read.
  */
+import type { AdapterProfile } from "../executable.ts";
 import { invariant } from "../diagnostics/index.ts";
 import { type Shape, sizeOf, stridesOf } from "../ir/shape.ts";
 import { axisExpr, binaryExpr, constExpr, type Expr, type Tensor } from "../lower/expr.ts";
@@ -25,9 +26,11 @@ import { splitReductions } from "./split-reduction.ts";
 export interface FuseOptions {
   /** Tensors that one kernel may read and write: `limits.maxStorageBuffersPerShaderStage`. */
   readonly maxBindings: number;
+  /** What decides whether scores are kept or computed where they are read; without it they are kept. */
+  readonly adapter?: Pick<AdapterProfile, "class" | "limits">;
 }
 
-export function fuse(graph: Graph, { maxBindings }: FuseOptions): FusedProgram {
+export function fuse(graph: Graph, { maxBindings, adapter }: FuseOptions): FusedProgram {
   const pool = new ExprPool();
   const normal = normalizeGraph(graph, pool);
   const split = splitReductions(normal.units, pool);
@@ -44,6 +47,7 @@ export function fuse(graph: Graph, { maxBindings }: FuseOptions): FusedProgram {
       level,
       {
         maxBindings,
+        adapter,
         forced,
         stackedStores: (tensor) => stacked.get(tensor)?.length ?? 0,
         reasons,

@@ -3,6 +3,7 @@ import type { Axis, Expr, Tensor } from "../lower/expr.ts";
 import { type ExprPool, type Load, loadsOf } from "../lower/expr-pool.ts";
 import { costOf, extentOf, fewestBusyRows } from "./cost.ts";
 import type { Def, LoopUnit } from "./definition.ts";
+import type { InnerSum } from "./kernel.ts";
 
 export interface Member {
   readonly def: Def;
@@ -29,11 +30,15 @@ export interface Scheduled {
 
 export class Group implements Scheduled {
   readonly dependencies = new Set<Scheduled>();
-  readonly rows: readonly Axis[];
+  rows: readonly Axis[];
+  /** Of the rows, those that only products have, which follow reductions of the other rows. */
+  columns: readonly Axis[] = [];
+  /** What its loops compute at each point of theirs. */
+  readonly inner: InnerSum[] = [];
   readonly members: Member[] = [];
   readonly byTensor = new Map<number, Member>();
   readonly reasons: string[] = [];
-  readonly contraction: boolean;
+  contraction: boolean;
   order: number;
 
   constructor(rows: readonly Axis[], contraction: boolean, order: number) {
@@ -49,10 +54,36 @@ export class Group implements Scheduled {
   add(member: Member): void {
     this.members.push(member);
     this.byTensor.set(member.def.tensor.id, member);
-    for (const load of loadsOf([member.body])) {
-      this.#loads.add(load);
-      this.#loaded.set(load.tensor.id, load.tensor);
+    for (const load of loadsOf([member.body])) this.#note(load);
+  }
+
+  #note(load: Load): void {
+    this.#loads.add(load);
+    this.#loaded.set(load.tensor.id, load.tensor);
+  }
+
+  /** Takes in a product that has further rows. */
+  widen(member: Member, columns: readonly Axis[]): void {
+    this.columns = columns;
+    this.rows = [...this.rows, ...columns];
+    this.contraction = true;
+    this.add(member);
+  }
+
+  /** Takes in what a product gave it through memory: `value` stands for what was read there, made of the product's sum. */
+  computeInPlace({ sum, read, value, from }: InPlace, pool: ExprPool): void {
+    this.inner.push(sum);
+    const own = this.members.splice(0);
+    this.#loads = new Set();
+    this.#loaded = new Map();
+    for (const load of loadsOf([sum.body])) this.#note(load);
+    const load = (tensor: Tensor): Expr | undefined => (tensor === read ? value : undefined);
+    for (const member of own) {
+      const body = pool.rewrite(member.body, { load });
+      this.add({ ...member, body, value: member.def.kind === "map" ? body : member.value });
     }
+    for (const dependency of from.dependencies) this.dependencies.add(dependency);
+    this.dependencies.delete(from);
   }
 
   get loads(): ReadonlySet<Load> {
@@ -106,6 +137,13 @@ export class Group implements Scheduled {
   loaded(): ReadonlyMap<number, Tensor> {
     return this.#loaded;
   }
+}
+
+export interface InPlace {
+  readonly sum: InnerSum;
+  readonly read: Tensor;
+  readonly value: Expr;
+  readonly from: Group;
 }
 
 export class ScheduledLoop implements Scheduled {

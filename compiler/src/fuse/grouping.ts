@@ -3,23 +3,34 @@
  * that runs over the same space and reads the same, else it starts one. Every decision leaves its reason.
  */
 import { invariant } from "../diagnostics/index.ts";
+import type { AdapterProfile } from "../executable.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { formatAval, avalOf } from "../ir/aval.ts";
-import type { Tensor } from "../lower/expr.ts";
+import type { Axis, Tensor } from "../lower/expr.ts";
 import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
 import { costOf, dispatchCost, isContraction, maxSerialInner, minParallelRows, recomputed } from "./cost.ts";
-import { type Carry, type Def, definedBy, definitionsIn, type LoopUnit, type Unit } from "./definition.ts";
+import {
+  type Carry,
+  type Def,
+  definedBy,
+  definitionsIn,
+  type LoopUnit,
+  type ReduceDef,
+  type Unit,
+} from "./definition.ts";
 import { dependsOn, Group, inOrder, type Member, type Scheduled, ScheduledLoop } from "./group.ts";
 import type { Arena } from "./kernel.ts";
 import { alignAlone, alignToProducer, alignToSibling, innerExtent, isContiguousInRow } from "./legality.ts";
-
 import { mixes, packGroups, type Role } from "./pack.ts";
+import { streamScores } from "./stream-scores.ts";
+import { widen } from "./widen.ts";
 
 /** Up to this many elements it does not matter that a row's elements are not neighbours in memory. */
 const smallStrided = 65_536;
 
 export interface GroupingOptions {
   readonly maxBindings: number;
+  readonly adapter: Pick<AdapterProfile, "class" | "limits"> | undefined;
   /** Tensors that must be in memory whatever reads them. */
   readonly forced: ReadonlySet<number>;
   /** How many stacked outputs an element is stored to. */
@@ -47,6 +58,7 @@ export function groupUnits(units: readonly Unit[], options: GroupingOptions, poo
   });
   const arenas = grouping.pack();
   grouping.absorbScalars();
+  grouping.streamScores();
   const bound = (group: Group): number[] => grouping.boundBy(group);
   const { maxBindings, carries } = options;
   return {
@@ -57,7 +69,18 @@ export function groupUnits(units: readonly Unit[], options: GroupingOptions, poo
 }
 
 /** Why a definition does not join, or the member that it becomes. */
-type Attempt = { readonly member: Member } | { readonly refusal: string };
+type Attempt = (Joining & { readonly detail?: string }) | { readonly refusal: string };
+
+interface Joining {
+  readonly member: Member;
+  /** Further rows that the kernel gets. */
+  readonly columns?: readonly Axis[];
+}
+
+interface Choice extends Joining {
+  readonly group: Group;
+  readonly reason: string;
+}
 
 class Grouping {
   readonly scheduled: (Group | ScheduledLoop)[] = [];
@@ -93,9 +116,10 @@ class Grouping {
   }
 
   addDef(def: Def, order: number): void {
-    const { group, member, reason } = this.#choose(def, order);
+    const { group, member, columns, reason } = this.#choose(def, order);
     for (const tensor of readBy(def)) this.#depend(group, tensor);
-    group.add(member);
+    if (columns) group.widen(member, columns);
+    else group.add(member);
     group.order = order;
     group.reasons.push(reason, ...(this.#options.reasons.get(def.tensor.id) ?? []));
     this.#producers.set(def.tensor.id, group);
@@ -137,6 +161,46 @@ class Grouping {
     }
   }
 
+  /** Products that one kernel reads along its loop may be computed there. */
+  streamScores(): void {
+    const { adapter } = this.#options;
+    if (!adapter) return;
+    for (const group of this.scheduled.filter((item) => item instanceof Group && item.columns.length > 0)) {
+      if (!(group instanceof Group)) continue;
+      for (const product of group.dependencies) {
+        const read = product instanceof Group ? this.#readBy(product, group) : null;
+        if (!(product instanceof Group) || read === null) continue;
+        const streaming = streamScores(group, product, read, adapter, this.#pool);
+        const refusal = "refusal" in streaming ? streaming.refusal : this.#refuseInPlace(group, product, read);
+        if ("refusal" in streaming || refusal !== null) {
+          group.reasons.push(`reads ${typeOf(read)} from memory: ${refusal ?? ""}`);
+          continue;
+        }
+        group.computeInPlace(streaming.inPlace, this.#pool);
+        group.reasons.push(...product.reasons, streaming.reason);
+        this.scheduled.splice(this.scheduled.indexOf(product), 1);
+      }
+    }
+  }
+
+  /** What one group alone reads from another that gives nothing else. */
+  #readBy(from: Group, group: Group): Tensor | null {
+    const inside = new Set(from.byTensor.keys());
+    const [only, ...others] = from.members.filter(({ def }) => this.isStored(def.tensor.id, inside));
+    const isGiven = from.members.some(({ def }) => this.#options.stackedStores(def.tensor.id) > 0);
+    if (!only || others.length > 0 || isGiven || this.#options.forced.has(only.def.tensor.id)) return null;
+    const readers = [...(this.#readers.get(only.def.tensor.id) ?? [])];
+    const alone = readers.every((reader) => typeof reader === "number" && group.byTensor.has(reader));
+    return alone ? only.def.tensor : null;
+  }
+
+  #refuseInPlace(group: Group, from: Group, read: Tensor): string | null {
+    const bound = new Set([...this.boundBy(group), ...from.loaded().keys()]);
+    bound.delete(read.id);
+    const { maxBindings } = this.#options;
+    return bound.size > maxBindings ? `it would bind ${bound.size} buffers, ${maxBindings} are allowed` : null;
+  }
+
   #canHost(host: Group, scalars: Group): boolean {
     if (host === scalars || host.contraction || host.isScalar) return false;
     // Nothing may have to run between the two.
@@ -158,7 +222,7 @@ class Grouping {
     if (producer && producer !== item) item.dependencies.add(producer);
   }
 
-  #choose(def: Def, order: number): { group: Group; member: Member; reason: string } {
+  #choose(def: Def, order: number): Choice {
     const refusals: string[] = [];
     const dependencies = new Set(readBy(def).map((tensor) => this.#producers.get(tensor)));
     const producers = [...dependencies].filter((item) => item instanceof Group);
@@ -166,7 +230,8 @@ class Grouping {
       const attempt = this.#tryVertical(group, def, dependencies);
       if ("member" in attempt) {
         const source = sourceName(group, def);
-        return { group, member: attempt.member, reason: `${describe(def)} joins: it reads ${source} at its own row` };
+        const detail = attempt.detail === undefined ? "" : `; ${attempt.detail}`;
+        return { group, ...attempt, reason: `${describe(def)} joins: it reads ${source} at its own row${detail}` };
       }
       refusals.push(`not with ${nameOf(group)}: ${attempt.refusal}`);
     }
@@ -202,12 +267,21 @@ class Grouping {
   }
 
   #tryVertical(group: Group, def: Def, dependencies: ReadonlySet<Scheduled | undefined>): Attempt {
-    if (isContraction(def)) return { refusal: "a contraction reads its operands from memory" };
     if (this.#wouldCycle(group, dependencies)) return { refusal: "another kernel would have to run in between" };
-    const member = alignToProducer(group, def, this.#pool);
+    const member = isContraction(def) ? null : alignToProducer(group, def, this.#pool);
+    if (!member && def.kind === "reduce") return this.#tryWiden(group, def);
     if (!member) return { refusal: "it reads more than its own row" };
     const refusal = refuseInner(group, member) ?? this.#refuseBindings(group, member);
     return refusal === null ? { member } : { refusal };
+  }
+
+  #tryWiden(group: Group, def: ReduceDef): Attempt {
+    const inside = new Set([...group.byTensor.keys(), def.tensor.id]);
+    const widened = widen(group, def, (tensor) => this.isStored(tensor, inside), this.#pool);
+    if ("refusal" in widened) return widened;
+    const refusal = this.#refuseBindings(group, widened.member);
+    if (refusal !== null) return { refusal };
+    return { member: widened.member, columns: widened.columns, detail: widened.reason };
   }
 
   #trySibling(group: Group, def: Def, dependencies: ReadonlySet<Scheduled | undefined>): Member | null {

@@ -14,7 +14,7 @@ export function writesOver(kernel: Kernel, source: Tensor, result: Tensor): bool
   return stages.every((stage) => {
     const bodies =
       stage.kind === "reduce"
-        ? stage.reductions.map((reduction) => reduction.body)
+        ? [...(stage.inner ?? []), ...stage.reductions].map(({ body }) => body)
         : stage.stores.map((store) => store.value);
     const indices = stage.kind === "store" ? stage.stores.flatMap((store) => store.index) : [];
     if (loadsOf(indices).some((load) => load.tensor === source)) return false;

@@ -1,8 +1,8 @@
 /** What a kernel costs: arithmetic operations, and bytes between memory and the kernel, each array once. */
 import { type AdapterProfile, storageBytes } from "../executable.ts";
 import { sizeOf } from "../ir/shape.ts";
-import type { Expr, Tensor } from "../lower/expr.ts";
-import { nodesOf } from "../lower/expr-pool.ts";
+import type { Axis, Expr, Tensor } from "../lower/expr.ts";
+import { axesIn, nodesOf } from "../lower/expr-pool.ts";
 import { extentOf } from "./cost.ts";
 import { type Kernel, partsOf } from "./kernel.ts";
 
@@ -28,8 +28,10 @@ function costOfPart(kernel: Kernel, profile: AdapterProfile): KernelCost {
   const read = new Map<Tensor, number>();
   let flops = 0;
   let written = 0;
-  const visit = (roots: readonly Expr[], times: number): void => {
+  const columns = kernel.columns ?? [];
+  const visit = (roots: readonly Expr[], points: number, same: readonly Axis[] = []): void => {
     for (const e of nodesOf(roots)) {
+      const times = points / sameFor(e, same);
       if ((e.op === "unary" || e.op === "binary") && (e.dtype === "f32" || e.dtype === "f16")) flops += times;
       if (e.op === "load") read.set(e.tensor, (read.get(e.tensor) ?? 0) + times);
     }
@@ -37,11 +39,17 @@ function costOfPart(kernel: Kernel, profile: AdapterProfile): KernelCost {
   for (const stage of kernel.stages) {
     const times = (stage.kind === "store" && stage.once ? 1 : rows) * extentOf(stage.axes);
     if (stage.kind === "reduce") {
+      for (const { axes, body } of stage.inner ?? []) {
+        const points = times * extentOf(axes);
+        visit([body], points, columns);
+        flops += points / sameFor(body, columns);
+      }
       visit(
         stage.reductions.map(({ body }) => body),
         times,
+        columns,
       );
-      flops += times * stage.reductions.length;
+      for (const { body } of stage.reductions) flops += times / sameFor(body, columns);
     } else {
       visit(
         stage.stores.flatMap(({ index, value }) => [...index, value]),
@@ -55,4 +63,11 @@ function costOfPart(kernel: Kernel, profile: AdapterProfile): KernelCost {
     bytesMoved += Math.min(count, sizeOf(tensor.shape)) * storageBytes(tensor.dtype, profile);
   }
   return { flops, bytesMoved };
+}
+
+/** For how many columns a value is computed once. */
+function sameFor(e: Expr, columns: readonly Axis[]): number {
+  if (columns.length === 0) return 1;
+  const used = axesIn([e]);
+  return columns.some((axis) => used.has(axis.id)) ? 1 : extentOf(columns);
 }

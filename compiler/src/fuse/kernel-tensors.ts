@@ -22,7 +22,7 @@ export function expressionsOf(kernel: Kernel): Expr[] {
   const stages = partsOf(kernel).flatMap((part) => part.stages);
   return stages.flatMap((stage) =>
     stage.kind === "reduce"
-      ? stage.reductions.map((reduction) => reduction.body)
+      ? [...(stage.inner ?? []), ...stage.reductions].map(({ body }) => body)
       : stage.stores.flatMap((store) => [...store.index, store.value]),
   );
 }

@@ -12,9 +12,22 @@ export interface Reduction {
   readonly body: Expr;
 }
 
+/**
+ * A sum of products that is computed at each point of a stage and nowhere stored: a score of attention. One factor is the same
+ * along the stage's axes, the other for all rows that are no batch.
+ */
+export interface InnerSum {
+  /** What `reduced` expressions of the stage's bodies name. */
+  readonly id: number;
+  readonly axes: readonly Axis[];
+  readonly body: Expr;
+}
+
 export interface ReduceStage {
   readonly kind: "reduce";
   readonly axes: readonly Axis[];
+  /** Only in kernels with columns. */
+  readonly inner?: readonly InnerSum[];
   /** Siblings: they share the loop over `axes`. */
   readonly reductions: readonly Reduction[];
 }
@@ -41,6 +54,11 @@ export interface Kernel {
   /** A readable name from the operations it holds, as in `dot_general_add_tanh`. */
   readonly name: string;
   readonly rows: readonly Axis[];
+  /**
+   * Those of the rows along which nothing changes but one factor of each product and what is stored: reductions that are no
+   * products are the same for all of them. Only kernels in which products follow reductions of the rows have any.
+   */
+  readonly columns?: readonly Axis[];
   readonly stages: readonly (ReduceStage | StoreStage)[];
   /** Why these operations are together: one line each, for `inspect --stage fused`. */
   readonly reasons: readonly string[];

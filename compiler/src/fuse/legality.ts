@@ -46,28 +46,76 @@ export function alignAlone(group: Group, def: Def, pool: ExprPool): Member | nul
   return place(group, def, { axes: new Map(), inner: overOf(def) }, pool);
 }
 
-function overOf(def: Def): Axis[] {
+export function overOf(def: Def): Axis[] {
   return def.kind === "reduce" ? def.over.filter((axis) => axis.size > 1) : [];
 }
 
-/** Each row axis of the producer's position is met by an axis of the definition; what is left runs within the row. */
 function alongLoad(group: Group, producer: Member, load: Load, def: Def, pool: ExprPool): Alignment | null {
-  const own = new Map(def.axes.map((axis) => [axis.id, axis]));
-  const rows = new Map(group.rows.map((row) => [row.id, row]));
-  const axes = new Map<number, Expr>();
-  for (const [d, position] of producer.position.entries()) {
-    if (position.op !== "axis" || !rows.has(position.axis.id)) continue;
-    const index = load.index[d];
-    if (index?.op !== "axis" || axes.has(index.axis.id)) return null;
-    // An axis of another size visits a part of the rows, or more than there are.
-    if (own.get(index.axis.id)?.size !== position.axis.size) return null;
-    axes.set(index.axis.id, pool.intern(position));
-    rows.delete(position.axis.id);
-  }
-  if (rows.size > 0) return null;
-  const rest = def.axes.filter((axis) => axis.size > 1 && !axes.has(axis.id));
+  const met = meetRows(group, producer, load, def, pool);
+  if (met === null) return null;
+  const { axes, rest } = met;
   if (def.kind === "reduce") return rest.length > 0 ? null : { axes, inner: overOf(def) };
   return { axes, inner: rest };
+}
+
+/**
+ * Each row axis of the producer's position is met by an axis of the definition, or by a digit of one: then the axis counts
+ * through several rows. `rest` are the others that it has.
+ */
+export function meetRows(
+  group: Group,
+  producer: Member,
+  load: Load,
+  def: Def,
+  pool: ExprPool,
+): { readonly axes: ReadonlyMap<number, Expr>; readonly rest: readonly Axis[] } | null {
+  const own = new Set(def.axes.map((axis) => axis.id));
+  const rows = new Set(group.rows.map((row) => row.id));
+  const met = new Map<Axis, { readonly digit: Digit; readonly row: Expr }[]>();
+  for (const [d, position] of producer.position.entries()) {
+    if (position.op !== "axis" || !rows.delete(position.axis.id)) continue;
+    const digit = digitOf(load.index[d]);
+    // An index of another range visits a part of the rows, or more than there are.
+    if (digit === null || !own.has(digit.axis.id) || digit.count !== position.axis.size) return null;
+    met.set(digit.axis, [...(met.get(digit.axis) ?? []), { digit, row: position }]);
+  }
+  if (rows.size > 0) return null;
+  const axes = new Map<number, Expr>();
+  for (const [axis, digits] of met) {
+    const number = numberOf(axis, digits);
+    if (number === null) return null;
+    axes.set(axis.id, pool.intern(number));
+  }
+  return { axes, rest: def.axes.filter((axis) => axis.size > 1 && !axes.has(axis.id)) };
+}
+
+/** `axis / stride % count`: one digit of an axis that counts through several dimensions. */
+interface Digit {
+  readonly axis: Axis;
+  readonly stride: number;
+  readonly count: number;
+}
+
+function digitOf(index: Expr | undefined): Digit | null {
+  if (index?.op === "axis") return { axis: index.axis, stride: 1, count: index.axis.size };
+  if (index?.op !== "binary" || index.y.op !== "const" || (index.fn !== "div" && index.fn !== "rem")) return null;
+  const by = index.y.value;
+  const digit = digitOf(index.x);
+  if (digit === null || digit.count % by !== 0) return null;
+  if (index.fn === "rem") return { ...digit, count: by };
+  return { ...digit, stride: digit.stride * by, count: digit.count / by };
+}
+
+/** The axis as a number whose digits are rows; null if some are missing. */
+function numberOf(axis: Axis, digits: readonly { readonly digit: Digit; readonly row: Expr }[]): Expr | null {
+  let number: Expr = constExpr(0);
+  let stride = 1;
+  for (const { digit, row } of [...digits].sort((a, b) => a.digit.stride - b.digit.stride)) {
+    if (digit.stride !== stride) return null;
+    number = binaryExpr("add", binaryExpr("mul", row, constExpr(stride)), number);
+    stride *= digit.count;
+  }
+  return stride === axis.size ? number : null;
 }
 
 /** The definition's axes counted through the rows in row-major order. */
@@ -87,7 +135,7 @@ function asReshape(group: Group, def: Def, pool: ExprPool): Alignment | null {
   return { axes, inner: overOf(def) };
 }
 
-function place(group: Group, def: Def, { axes, inner }: Alignment, pool: ExprPool): Member | null {
+export function place(group: Group, def: Def, { axes, inner }: Alignment, pool: ExprPool): Member | null {
   const shared = sharedInner(group, inner);
   const map = new Map(axes);
   inner.forEach((axis, i) => map.set(axis.id, pool.intern(axisExpr(shared[i] ?? axis))));
@@ -136,7 +184,7 @@ function valueAt(producer: Member, index: readonly Expr[], pool: ExprPool): Expr
 }
 
 /** The last stage whose results the body reads; −1 if none. */
-function stageBelow(group: Group, body: Expr): number {
+export function stageBelow(group: Group, body: Expr): number {
   let stage = -1;
   for (const node of nodesOf([body])) {
     if (node.op === "reduced") stage = Math.max(stage, group.byTensor.get(node.reduction)?.stage ?? 0);

@@ -55,13 +55,23 @@ export function printKernel(kernel: Kernel, names: Names = new Names()): string[
 }
 
 function printPart(kernel: Kernel, names: Names): string[] {
-  const rows = kernel.rows.length > 0 ? ` rows ${axesText(kernel.rows, names)}` : "";
-  const lines = [`kernel ${kernel.name}${rows} {`];
+  const columns = kernel.columns ?? [];
+  const rows = kernel.rows.filter((axis) => !columns.includes(axis));
+  const space = [
+    rows.length > 0 ? ` rows ${axesText(rows, names)}` : "",
+    columns.length > 0 ? ` columns ${axesText(columns, names)}` : "",
+  ].join("");
+  const lines = [`kernel ${kernel.name}${space} {`];
   for (const stage of kernel.stages) {
     const space =
       stage.axes.length > 0 ? `${stage.kind === "reduce" ? "over" : "for"} ${axesText(stage.axes, names)}` : "";
     if (stage.kind === "reduce") {
       lines.push(`  reduce ${space}`.trimEnd());
+      for (const { id, axes, body } of stage.inner ?? []) {
+        const { shared, value } = printExpr(body, names);
+        lines.push(`    with ${names.reduction(id)} = sum over ${axesText(axes, names)}`);
+        lines.push(...[...shared, value].map((line) => `      ${line}`));
+      }
       for (const { id, reducer, body } of stage.reductions) {
         const { shared, value } = printExpr(body, names);
         lines.push(...shared.map((line) => `    ${line}`), `    ${names.reduction(id)} = ${reducer} of ${value}`);

@@ -4,6 +4,7 @@ import { registerLibrary } from "@fax/core";
 registerLibrary(import.meta.url);
 
 export { elu, gelu, leakyRelu, relu, sigmoid, silu, softplus, swish, tanh } from "./activations.ts";
+export { type AttentionOptions, dotProductAttention } from "./attention.ts";
 export { oneHot, type OneHotOptions, softmaxCrossEntropy, softmaxCrossEntropyWithIntegerLabels } from "./losses.ts";
 export {
   type AxisOption,
