@@ -197,14 +197,17 @@ describe.each(["cpu", "gpu"] as const)("attention on adapters of class %s", (ada
   });
 });
 
-/** Software adapters keep scores that they can bind: this one binds the arguments and no more. */
-describe("attention on a software adapter that cannot bind the scores", () => {
+/** Scores that can be bound are kept, for gradients and on software adapters: here the arguments can be bound and no more. */
+describe.each(["cpu", "gpu"] as const)("attention on adapters of class %s that cannot bind the scores", (adapter) => {
   it.each(cases)("$name", { timeout: 120_000 }, async (drawn) => {
     const inputs = inputsOf(drawn, 12);
     const largest = Math.max(...drawn.shapes.map((shape) => 4 * shape.reduce((size, extent) => size * extent, 1)));
     const limits = { ...device.gpu.profile.limits, maxStorageBufferBindingSize: largest };
-    const profile: AdapterProfile = { ...device.gpu.profile, class: "cpu", limits };
+    const profile: AdapterProfile = { ...device.gpu.profile, class: adapter, limits };
+    const tolerance = drawn.dtype === "f16" ? 1e-2 : 2e-5;
     const forward = optimize(traced(drawn.attend, inputs));
-    expect(await difference(forward, inputs, profile, drawn.dtype === "f16" ? 1e-2 : 2e-5)).toEqual([]);
+    expect(await difference(forward, inputs, profile, tolerance)).toEqual([]);
+    const backward = optimize(traced(gradientOf(drawn.attend), inputs));
+    expect(await difference(backward, inputs, profile, 10 * tolerance)).toEqual([]);
   });
 });

@@ -57,6 +57,9 @@ const heads = np.zeros([2, 64, 16]);
 const attention = (q: NDArray, k: NDArray, v: NDArray): NDArray =>
   np.einsum("hqk,hkd->hqd", softmax(np.divide(np.einsum("hqd,hkd->hqk", q, k), 4)), v);
 
+const gradientOfAttention = (q: NDArray, k: NDArray, v: NDArray, weights: NDArray): unknown =>
+  grad((...args: [NDArray, NDArray, NDArray]) => np.sum(np.multiply(weights, attention(...args))), [0, 1, 2])(q, k, v);
+
 describe("kernels per call", () => {
   const cases: readonly [name: string, most: number, fn: (...args: never[]) => unknown, args: readonly unknown[]][] = [
     [
@@ -115,17 +118,7 @@ describe("kernels per call", () => {
     ],
     // Scores are in memory, and read once: softmax goes along with the second product.
     ["attention", 2, attention, [heads, heads, heads]],
-    [
-      "the gradient of attention",
-      4,
-      (q: NDArray, k: NDArray, v: NDArray, weights: NDArray) =>
-        grad((...args: [NDArray, NDArray, NDArray]) => np.sum(np.multiply(weights, attention(...args))), [0, 1, 2])(
-          q,
-          k,
-          v,
-        ),
-      [heads, heads, heads, heads],
-    ],
+    ["the gradient of attention", 4, gradientOfAttention, [heads, heads, heads, heads]],
   ];
   for (const [name, most, fn, args] of cases) {
     it(`${name}: at most ${most}`, () => {
@@ -165,6 +158,12 @@ describe("kernels per call", () => {
       expect(dispatches(executable)).toBe(1);
       // The result, and nothing else: the scores would take 34 GB.
       expect(executable.peakBytes).toBe(8 * 32768 * 64 * 4);
+    }
+    const gradient = executables(gradientOfAttention, long, long, long, long);
+    for (const executable of gradient) {
+      expect(dispatches(executable)).toBeLessThanOrEqual(4);
+      // Three gradients, and for each row its maximum and two sums.
+      expect(executable.peakBytes).toBeLessThanOrEqual(3 * 8 * 32768 * 65 * 4);
     }
     const [software, gpu] = executables(attention, heads, heads, heads);
     expect(software && dispatches(software)).toBe(2);

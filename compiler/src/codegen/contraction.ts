@@ -21,6 +21,7 @@ export interface Contraction {
 export function findContraction(kernel: Kernel): Contraction | null {
   const [first, ...rest] = kernel.stages;
   if (!first || first.kind !== "reduce" || first.reductions.length !== 1 || first.axes.length === 0) return null;
+  if (first.inner) return null;
   if (rest.some((stage) => stage.kind !== "store" || stage.axes.length > 0)) return null;
   const reduction = first.reductions[0];
   if (!reduction || reduction.reducer !== "sum") return null;

@@ -81,7 +81,7 @@ function registerCandidates(
   const bySubgroup = features.includes("subgroups") && subgroupSize > 1 && workgroupSize % subgroupSize === 0;
   const rights = stream.passes.flatMap(({ products }) => products.map(({ right }) => right));
   const space = [...kernel.rows, ...stream.inner];
-  const inLanes = rights.every((e) => liesAlong(e, stream.columns, space, context));
+  const inLanes = rights.length > 0 && rights.every((e) => liesAlong(e, stream.columns, space, context));
   const columnLanes: Lanes = inLanes && !storesDiverge(kernel, stream.columns, context) ? 4 : 1;
   const products = Math.max(...stream.passes.map((pass) => pass.products.length));
   const quads = Math.ceil(sizes.n / columnLanes);

@@ -50,9 +50,9 @@ export interface Stream {
 
 /** Of any kernel that has columns. */
 export function findStream(kernel: Kernel): Stream | null {
-  const { columns } = kernel;
-  if (!columns) return null;
   const stages = kernel.stages.filter((stage): stage is ReduceStage => stage.kind === "reduce");
+  const { columns = [] } = kernel;
+  if (columns.length === 0 && !stages.some(({ inner }) => inner)) return null;
   const passes: Pass[] = [];
   for (let i = 0; i < stages.length; i++) {
     const [stage, next] = [stages[i] as ReduceStage, stages[i + 1]];
@@ -62,10 +62,13 @@ export function findStream(kernel: Kernel): Stream | null {
       i++;
     } else passes.push(passOf(stage, columns, null));
   }
-  const rights = passes.flatMap(({ products }) => products.map(({ right }) => right));
   const [first] = stages;
-  invariant(first && rights.length > 0, "a kernel with columns has products");
-  const inRights = axesIn(rights);
+  invariant(first, "a kernel with columns has a loop");
+  const shared = passes.flatMap(({ inner, products }) => [
+    ...inner.map(({ moving }) => moving),
+    ...products.map(({ right }) => right),
+  ]);
+  const inRights = axesIn(shared);
   const others = kernel.rows.filter((axis) => !columns.includes(axis));
   return {
     passes,

@@ -104,6 +104,7 @@ function withDependencies(
  * runs alone.
  */
 function kindOf(group: Group): string | null {
+  if (group.inner.length > 0) return null;
   if (!group.contraction) return group.work <= smallWork ? "rows" : null;
   const [product] = group.members;
   if (product === undefined || group.columns.length > 0) return null;

@@ -73,17 +73,37 @@ export class Group implements Scheduled {
   /** Takes in what a product gave it through memory: `value` stands for what was read there, made of the product's sum. */
   computeInPlace({ sum, read, value, from }: InPlace, pool: ExprPool): void {
     this.inner.push(sum);
-    const own = this.members.splice(0);
-    this.#loads = new Set();
-    this.#loaded = new Map();
-    for (const load of loadsOf([sum.body])) this.#note(load);
     const load = (tensor: Tensor): Expr | undefined => (tensor === read ? value : undefined);
-    for (const member of own) {
-      const body = pool.rewrite(member.body, { load });
-      this.add({ ...member, body, value: member.def.kind === "map" ? body : member.value });
-    }
+    this.#refill(
+      this.members.splice(0).map((member): Member => {
+        const body = pool.rewrite(member.body, { load });
+        return { ...member, body, value: member.def.kind === "map" ? body : member.value };
+      }),
+    );
     for (const dependency of from.dependencies) this.dependencies.add(dependency);
     this.dependencies.delete(from);
+  }
+
+  /** Leaves out what is no longer wanted in memory, and is no part of what is. */
+  drop(members: readonly Member[]): void {
+    const own = this.members.splice(0).filter((member) => !members.includes(member));
+    for (const { def } of members) this.byTensor.delete(def.tensor.id);
+    this.#refill(own);
+  }
+
+  /** The product gets another body, of which one factor has `inner` sums and is the same along `columns`. */
+  stream(body: Expr, columns: readonly Axis[], inner: readonly InnerSum[]): void {
+    this.columns = columns;
+    this.inner.push(...inner);
+    const own = this.members.splice(0);
+    this.#refill(own.map((member) => (member.def.kind === "reduce" ? { ...member, body } : member)));
+  }
+
+  #refill(members: readonly Member[]): void {
+    this.#loads = new Set();
+    this.#loaded = new Map();
+    for (const { body } of this.inner) for (const load of loadsOf([body])) this.#note(load);
+    for (const member of members) this.add(member);
   }
 
   get loads(): ReadonlySet<Load> {

@@ -6,7 +6,7 @@ import { invariant } from "../diagnostics/index.ts";
 import type { AdapterProfile } from "../executable.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { formatAval, avalOf } from "../ir/aval.ts";
-import type { Axis, Tensor } from "../lower/expr.ts";
+import type { Axis, Expr, Tensor } from "../lower/expr.ts";
 import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
 import { costOf, dispatchCost, isContraction, maxSerialInner, minParallelRows, recomputed } from "./cost.ts";
 import {
@@ -22,7 +22,8 @@ import { dependsOn, Group, inOrder, type Member, type Scheduled, ScheduledLoop }
 import type { Arena } from "./kernel.ts";
 import { alignAlone, alignToProducer, alignToSibling, innerExtent, isContiguousInRow } from "./legality.ts";
 import { mixes, packGroups, type Role } from "./pack.ts";
-import { streamScores } from "./stream-scores.ts";
+import { bytesOf, type Score, streamRows, type StreamedRows } from "./stream-rows.ts";
+import { mostScores, streamScores } from "./stream-scores.ts";
 import { widen } from "./widen.ts";
 
 /** Up to this many elements it does not matter that a row's elements are not neighbours in memory. */
@@ -59,6 +60,7 @@ export function groupUnits(units: readonly Unit[], options: GroupingOptions, poo
   const arenas = grouping.pack();
   grouping.absorbScalars();
   grouping.streamScores();
+  grouping.streamRows();
   const bound = (group: Group): number[] => grouping.boundBy(group);
   const { maxBindings, carries } = options;
   return {
@@ -181,6 +183,80 @@ class Grouping {
         this.scheduled.splice(this.scheduled.indexOf(product), 1);
       }
     }
+  }
+
+  /** Rows that stand between products may do so without memory for their elements. */
+  streamRows(): void {
+    const { adapter } = this.#options;
+    if (!adapter) return;
+    for (const rows of this.scheduled.filter((item) => item instanceof Group && !item.contraction && item.reduces)) {
+      if (!(rows instanceof Group)) continue;
+      const inside = new Set(rows.byTensor.keys());
+      const elements = rows.members.filter(
+        ({ def, inner }) => def.kind === "map" && inner.length > 0 && this.isStored(def.tensor.id, inside),
+      );
+      const readers = this.#productsThatRead(elements);
+      const scores = [...rows.dependencies].flatMap((product): Score[] => {
+        const read = product instanceof Group && product.contraction ? this.#readBy(product, rows) : null;
+        return product instanceof Group && read ? [{ product, read }] : [];
+      });
+      if (readers === null || scores.length === 0 || rows.members.some(({ once }) => once)) continue;
+      const { largest, all } = bytesOf(elements, scores);
+      if (all <= mostScores && largest <= adapter.limits.maxStorageBufferBindingSize) continue;
+      const streamed = streamRows(rows, elements, scores, readers, this.#pool);
+      if (streamed === null || !this.#bindsStreamed(rows, streamed)) continue;
+      this.#applyStreamed(rows, elements, streamed, all);
+    }
+  }
+
+  /** The products that read them, if nothing else does. */
+  #productsThatRead(elements: readonly Member[]): Group[] | null {
+    const products = new Set<Group>();
+    for (const { def } of elements) {
+      const { id } = def.tensor;
+      if (this.#options.forced.has(id) || this.#options.stackedStores(id) > 0) return null;
+      for (const reader of this.#readers.get(id) ?? []) {
+        if (typeof reader !== "number") return null;
+        const group = this.#producers.get(reader);
+        if (!(group instanceof Group)) return null;
+        if (group.contraction) products.add(group);
+        else if (!group.byTensor.has(id)) return null;
+      }
+    }
+    return products.size > 0 ? [...products] : null;
+  }
+
+  #bindsStreamed(rows: Group, { scores, readers, reduced }: StreamedRows): boolean {
+    const { maxBindings } = this.#options;
+    const read = (bodies: readonly Expr[]): number[] => loadsOf(bodies).map(({ tensor }) => tensor.id);
+    const ofRows = new Set([...rows.loaded().keys(), ...read(scores.map(({ sum }) => sum.body))]);
+    if (ofRows.size + reduced.length > maxBindings) return false;
+    return readers.every(({ group, body, inner }) => {
+      const bound = new Set([...this.boundBy(group), ...read([body, ...inner.map((sum) => sum.body)])]);
+      return bound.size <= maxBindings;
+    });
+  }
+
+  #applyStreamed(rows: Group, elements: readonly Member[], streamed: StreamedRows, bytes: number): void {
+    const { scores, readers, reduced } = streamed;
+    const why = `its factor is computed from what the rows reduce: no ${bytes.toLocaleString("en-US")} bytes for scores and what is made of them`;
+    for (const { group, body, columns, inner } of readers) {
+      group.stream(body, columns, inner);
+      group.reasons.push(why);
+      for (const { from } of scores) for (const dependency of from.dependencies) group.dependencies.add(dependency);
+      for (const tensor of reduced) {
+        const known = this.#readers.get(tensor.id) ?? new Set();
+        const [product] = group.members;
+        if (product) this.#readers.set(tensor.id, known.add(product.def.tensor.id));
+      }
+    }
+    rows.drop(elements);
+    for (const known of this.#readers.values()) for (const { def } of elements) known.delete(def.tensor.id);
+    for (const score of scores) {
+      rows.computeInPlace(score, this.#pool);
+      this.scheduled.splice(this.scheduled.indexOf(score.from), 1);
+    }
+    rows.reasons.push("stores what it reduces alone: the products that read its elements compute them");
   }
 
   /** What one group alone reads from another that gives nothing else. */

@@ -8,10 +8,11 @@ import { sizeOf } from "../ir/shape.ts";
 import type { Axis, Expr, Tensor } from "../lower/expr.ts";
 import { axesIn, type ExprPool, loadsOf } from "../lower/expr-pool.ts";
 import { extentOf } from "./cost.ts";
-import type { Group, InPlace } from "./group.ts";
+import type { Group, InPlace, Member } from "./group.ts";
+import type { InnerSum } from "./kernel.ts";
 
 /** A software adapter computes scores in the time of many reads: it keeps them up to this many bytes. */
-const mostScores = 2 ** 28;
+export const mostScores = 2 ** 28;
 
 /** A workgroup of a GPU has so many columns at most: beyond, scores are computed again for others. */
 const mostColumns = 128;
@@ -26,11 +27,6 @@ export function streamScores(
   profile: Pick<AdapterProfile, "class" | "limits">,
   pool: ExprPool,
 ): Streaming {
-  const [sum, ...others] = product.members.filter(({ def }) => def.kind === "reduce");
-  const member = product.byTensor.get(read.id);
-  if (!product.contraction || product.columns.length > 0 || !sum || !member || others.length > 0) {
-    return { refusal: "what it reads is no product" };
-  }
   const indices = group.members.flatMap(({ body }) =>
     loadsOf([body]).flatMap((load) => (load.tensor === read ? [load.index] : [])),
   );
@@ -38,19 +34,14 @@ export function streamScores(
   if (!index || indices.some((other) => pool.keyOf(other) !== pool.keyOf(index))) {
     return { refusal: "it reads the product in several ways" };
   }
-  const at = new Map<number, Expr>();
-  for (const [d, position] of member.position.entries()) {
-    const place = index[d];
-    if (position.op === "axis" && place) at.set(position.axis.id, place);
-    else if (position.op !== "const") return { refusal: "it reads the product in another order" };
-  }
-  if (product.rows.some((row) => !at.has(row.id))) return { refusal: "it reads a part of the product" };
-  const axis = (id: number): Expr | undefined => at.get(id);
-  const body = pool.rewrite(sum.body, { axis });
+  const score = scoreAt(product, read, index, pool);
+  if (score === null) return { refusal: "what it reads is no product, or not in its order" };
   const loop = group.members.find(({ inner }) => inner.length > 0)?.inner ?? [];
-  if (!splits(body, loop, group)) return { refusal: "neither factor stays along the loop" };
+  if (!splits(score.sum.body, loop, group.rows, batchOf(group))) {
+    return { refusal: "neither factor stays along the loop" };
+  }
   const bytes = 4 * sizeOf(read.shape);
-  const flops = 2 * extentOf(product.rows) * extentOf(sum.inner);
+  const flops = 2 * extentOf(product.rows) * extentOf(score.sum.axes);
   const facts = `${count(bytes)} bytes of scores, or ${count(flops)} FLOPs again for each walk along them`;
   if (profile.class === "cpu" && bytes <= Math.min(mostScores, profile.limits.maxStorageBufferBindingSize)) {
     return { refusal: `memory is cheaper on a software adapter: ${facts}` };
@@ -59,40 +50,64 @@ export function streamScores(
     return { refusal: `more than ${mostColumns} columns would need them several times: ${facts}` };
   }
   return {
-    inPlace: {
-      sum: { id: sum.def.tensor.id, axes: sum.inner, body },
-      read,
-      value: pool.rewrite(member.value, { axis }),
-      from: product,
-    },
-    reason: `${sum.def.labels.at(-1) ?? "the product"} is computed along the loop and never stored: ${facts}`,
+    inPlace: { ...score, read, from: product },
+    reason: `the product ${read.shape.join("×")} is computed along the loop and never stored: ${facts}`,
   };
 }
 
-/** Whether one factor is the same along the loop, and the other for all rows on which no columns' factor depends. */
-function splits(body: Expr, loop: readonly Axis[], group: Group): boolean {
+/** The element of a product's kernel at `index` of what it stores: its sum, and what is made of that. */
+export function scoreAt(
+  product: Group,
+  read: Tensor,
+  index: readonly Expr[],
+  pool: ExprPool,
+): { readonly sum: InnerSum; readonly value: Expr } | null {
+  const [sum, ...others] = product.members.filter(({ def }) => def.kind === "reduce");
+  const member = product.byTensor.get(read.id);
+  if (!product.contraction || product.columns.length > 0 || !sum || !member || others.length > 0) return null;
+  const at = placesOf(member, index);
+  if (at === null || product.rows.some((row) => !at.has(row.id))) return null;
+  const axis = (id: number): Expr | undefined => at.get(id);
+  return {
+    sum: { id: sum.def.tensor.id, axes: sum.inner, body: pool.rewrite(sum.body, { axis }) },
+    value: pool.rewrite(member.value, { axis }),
+  };
+}
+
+/** What the axes of a member's position are where its tensor is read at `index`; null if that is no plain place. */
+export function placesOf({ position }: Member, index: readonly Expr[]): ReadonlyMap<number, Expr> | null {
+  const at = new Map<number, Expr>();
+  for (const [d, own] of position.entries()) {
+    const place = index[d];
+    if (own.op === "axis" && place) at.set(own.axis.id, place);
+    else if (own.op !== "const") return null;
+  }
+  return at;
+}
+
+/** Whether one factor is the same along the loop, and the other for all rows but the batch. */
+export function splits(body: Expr, loop: readonly Axis[], rows: readonly Axis[], batch: ReadonlySet<number>): boolean {
   if (body.op !== "binary" || body.fn !== "mul" || body.dtype !== "f32") return false;
   const uses = (e: Expr, axes: readonly Axis[]): boolean => {
     const used = axesIn([e]);
     return axes.some(({ id }) => used.has(id));
   };
   const [fixed, moving] = uses(body.x, loop) ? [body.y, body.x] : [body.x, body.y];
-  if (uses(fixed, loop) || uses(body, group.columns)) return false;
-  const shared = rightAxes(group);
+  if (uses(fixed, loop)) return false;
   return !uses(
     moving,
-    group.rows.filter(({ id }) => !shared.has(id)),
+    rows.filter(({ id }) => !batch.has(id)),
   );
 }
 
-/** Axes on which the columns' factors depend. */
-function rightAxes(group: Group): ReadonlySet<number> {
+/** Rows on which the columns' factors depend. */
+function batchOf(group: Group): ReadonlySet<number> {
   const factors = group.members.flatMap(({ body }) =>
     body.op === "binary" && body.fn === "mul" ? [body.x, body.y] : [],
   );
   const columns = new Set(group.columns.map(({ id }) => id));
-  const rights = factors.filter((e) => [...axesIn([e])].some((id) => columns.has(id)));
-  return axesIn(rights);
+  const used = axesIn(factors.filter((e) => [...axesIn([e])].some((id) => columns.has(id))));
+  return new Set([...used].filter((id) => !columns.has(id)));
 }
 
 function count(value: number): string {
