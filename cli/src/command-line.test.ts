@@ -138,18 +138,20 @@ test("help is success, and has examples", async () => {
     Run the experiment that a module exports as its default.
 
     Arguments:
-      file               a module, as in fedavg.fax.ts
+      file                    a module, as in fedavg.fax.ts
 
     Options:
-      --rounds <n>       how many rounds (default: the experiment's)
-      --clients <n>      how many clients (default: the program's)
-      --seed <n>         the seed of all randomness (default: the experiment's)
-      --device <device>  where to run: auto takes the best there is (choices: "auto", "gpu", "software",
-                         "reference")
-      --profile <file>   write what host and device were busy with, for chrome://tracing or
-                         ui.perfetto.dev
-      --json             print one JSON document on stdout, and nothing else there
-      -h, --help         print this help
+      --rounds <n>            how many rounds (default: the experiment's)
+      --clients <n>           how many clients (default: the program's)
+      --seed <n>              the seed of all randomness (default: the experiment's)
+      --device <device>       where to run: auto takes the best there is (choices: "auto", "gpu",
+                              "software", "reference")
+      --memory-limit <bytes>  what a call may take besides its arguments, as in 64MiB: what does not fit
+                              is computed again
+      --profile <file>        write what host and device were busy with, for chrome://tracing or
+                              ui.perfetto.dev
+      --json                  print one JSON document on stdout, and nothing else there
+      -h, --help              print this help
 
     Examples:
       fax run fedavg.fax.ts                                   all rounds

@@ -83,6 +83,7 @@ function commands(
     .option("--clients <n>", "how many clients (default: the program's)", wholeNumber(1))
     .option("--seed <n>", "the seed of all randomness (default: the experiment's)", wholeNumber(0))
     .addOption(device())
+    .option("--memory-limit <bytes>", memoryLimitHelp, byteCount)
     .option("--profile <file>", "write what host and device were busy with, for chrome://tracing or ui.perfetto.dev")
     .addOption(json())
     .addHelpText(
@@ -104,6 +105,7 @@ function commands(
     .addOption(entry())
     .addOption(new Option("--stage <stage>", "which stage").choices([...stages]).default("trace"))
     .option("--wrt <i>", "the argument that jvp, linearize, transpose and grad differentiate by", wholeNumber(0), 0)
+    .option("--memory-limit <bytes>", `with --stage fused, memory and wgsl: ${memoryLimitHelp}`, byteCount)
     .option("--explain", "with --stage fused: costs, schedules, readers of what is stored, what fusion saved")
     .addOption(
       new Option("--device <device>", "the adapter to compile for (default: what every WebGPU device has)").choices([
@@ -206,6 +208,18 @@ function examples({ style }: Terminal, list: Readonly<Record<string, string>>): 
   const width = Math.max(...entries.map(([command]) => command.length));
   const lines = entries.map(([command, does]) => `  ${command.padEnd(width)}  ${style.stdout("muted", does)}`);
   return `\n${style.stdout("strong", "Examples:")}\n${lines.join("\n")}`;
+}
+
+const byteUnits = { "": 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
+const memoryLimitHelp = "what a call may take besides its arguments, as in 64MiB: what does not fit is computed again";
+
+function byteCount(text: string): number {
+  const [, digits = "", unit = ""] = /^(\d+)(|KiB|MiB|GiB)$/.exec(text) ?? [];
+  const bytes = Number(digits) * byteUnits[unit as keyof typeof byteUnits];
+  if (digits === "" || !Number.isSafeInteger(bytes)) {
+    throw new InvalidArgumentError("It must be a number of bytes, or of KiB, MiB or GiB, as in 64MiB.");
+  }
+  return bytes;
 }
 
 function wholeNumber(least: number): (text: string) => number {

@@ -20,6 +20,8 @@ export interface InspectOptions {
   /** Which argument the derivatives are taken by. */
   readonly wrt: number;
   readonly sources?: boolean;
+  /** Bytes that a call may take besides its arguments. */
+  readonly memoryLimit?: number;
   /** What each kernel costs, and who reads what it stores. */
   readonly explain?: boolean;
   /** For which adapter; without, for what every WebGPU device has. */
@@ -63,6 +65,7 @@ export async function inspect(file: string, options: InspectOptions, terminal: T
     wrt: inputs,
     profile,
     choose: known.choose,
+    memoryLimit: options.memoryLimit,
     sources: options.sources === true,
     explain: options.explain === true,
     cwd: terminal.cwd,

@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly rounds?: number;
   readonly clients?: number;
   readonly seed?: number;
+  /** Bytes that a round may take besides its arguments. */
+  readonly memoryLimit?: number;
   readonly device?: (typeof devices)[number];
   readonly json?: boolean;
   /** A file for the trace. */
@@ -123,11 +125,12 @@ async function drive(
 }
 
 /** What is not asked for is left to the experiment. */
-function startOptions({ rounds, clients, seed }: RunOptions): StartOptions {
+function startOptions({ rounds, clients, seed, memoryLimit }: RunOptions): StartOptions {
   return {
     ...(rounds === undefined ? {} : { rounds }),
     ...(clients === undefined ? {} : { clients }),
     ...(seed === undefined ? {} : { seed }),
+    ...(memoryLimit === undefined ? {} : { memoryLimit }),
   };
 }
 

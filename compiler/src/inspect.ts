@@ -6,7 +6,7 @@ import type { AdapterProfile } from "./executable.ts";
 import type { Jaxpr } from "./ir/jaxpr.ts";
 import { isFloat } from "./ir/dtype.ts";
 import { type PrintOptions, printJaxpr } from "./ir/print.ts";
-import { flatten, fused, generate, lowered, optimize, planned } from "./pipeline.ts";
+import { flatten, generate, lowered, optimize, planned } from "./pipeline.ts";
 import { printGraph } from "./lower/print-graph.ts";
 import type { Kernel } from "./fuse/kernel.ts";
 import { printKernels } from "./fuse/print-kernels.ts";
@@ -37,6 +37,8 @@ export interface InspectStageOptions extends PrintOptions {
   readonly profile: AdapterProfile;
   /** Knows better schedules than are estimated. */
   readonly choose?: ScheduleChoice | undefined;
+  /** Bytes that a call may take besides its arguments. */
+  readonly memoryLimit?: number | undefined;
   /** Of the fused stage: costs and schedule of each kernel, what its arrays are in memory for, and what fusion saved. */
   readonly explain?: boolean;
 }
@@ -45,7 +47,7 @@ export interface InspectStageOptions extends PrintOptions {
 export function inspectStage(
   jaxpr: Jaxpr,
   stage: Stage,
-  { wrt = [0], profile, choose, explain = false, ...print }: InspectStageOptions,
+  { wrt = [0], profile, choose, memoryLimit, explain = false, ...print }: InspectStageOptions,
 ): string {
   const varying = wrt.filter((input) => isFloat(jaxpr.invars[input]?.aval.dtype ?? "bool"));
   const nonzero = jaxpr.invars.map((_, i) => varying.includes(i));
@@ -73,14 +75,16 @@ export function inspectStage(
       return printJaxpr(flatten(jaxpr), print);
     case "loops":
       return printGraph(lowered(jaxpr));
-    case "fused":
-      return explain ? explained(jaxpr, profile, choose) : printKernels(fused(jaxpr, profile));
+    case "fused": {
+      const made = planned(jaxpr, profile, { memoryLimit });
+      return explain ? explained(jaxpr, made, profile, choose) : printKernels(made.program);
+    }
     case "memory": {
-      const { program, plan } = planned(jaxpr, profile);
+      const { program, plan } = planned(jaxpr, profile, { memoryLimit });
       return printMemoryPlan(program, plan);
     }
     case "wgsl":
-      return generate(jaxpr, profile, [], { choose })
+      return generate(jaxpr, profile, { memoryLimit }, { choose })
         .kernels.map(({ source }) => source.trimEnd())
         .join("\n\n");
     default:
@@ -88,8 +92,12 @@ export function inspectStage(
   }
 }
 
-function explained(jaxpr: Jaxpr, profile: AdapterProfile, choose: ScheduleChoice | undefined): string {
-  const { program, plan } = planned(jaxpr, profile);
+function explained(
+  jaxpr: Jaxpr,
+  { program, plan }: ReturnType<typeof planned>,
+  profile: AdapterProfile,
+  choose: ScheduleChoice | undefined,
+): string {
   const { executable, schedules } = assemble(program, plan, profile, { choose });
   const linesOf = (kernel: Kernel): string[] => {
     const schedule = schedules.get(kernel);

@@ -50,7 +50,7 @@ it("compiles anew what differs in the program, the adapter or what is donated", 
   compile(chain(40, 2));
   compile(chain(41));
   compile(chain(40), { ...baselineProfile, class: "cpu" });
-  compile(new CompiledProgram(chain(40).jaxpr, [0]));
+  compile(new CompiledProgram(chain(40).jaxpr, { donated: [0] }));
   expect(executables.kept.size).toBe(5);
 });
 

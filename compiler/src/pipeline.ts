@@ -3,6 +3,7 @@ import { generateExecutable, type GenerateExecutableOptions } from "./codegen/in
 import type { ScheduleChoice } from "./codegen/schedule-choice.ts";
 import { debugSwitches } from "./diagnostics/index.ts";
 import type { AdapterProfile, Executable, KernelCode } from "./executable.ts";
+import { fitMemory } from "./fuse/fit-memory.ts";
 import { fuse } from "./fuse/fuse.ts";
 import type { FusedProgram } from "./fuse/kernel.ts";
 import { planMemory } from "./fuse/memory-plan.ts";
@@ -54,32 +55,50 @@ export function fused(jaxpr: Jaxpr, profile: AdapterProfile): FusedProgram {
   return reporter().stage("fuse", "fused", () => fuse(graph, { maxBindings, adapter: profile }), printKernels);
 }
 
-/** Kernels and the buffers that they work on. */
+/** What a caller says about a program's memory. */
+export interface MemoryOptions {
+  /** Inputs, by position, that the caller gives up. */
+  readonly donated?: readonly number[];
+  /** Bytes that a call may take besides its inputs: values are computed again rather than kept where it takes that. */
+  readonly memoryLimit?: number | undefined;
+}
+
+/** Kernels and the buffers that they work on. Throws FAX2009 for what cannot keep within its memory limit. */
 export function planned(
   jaxpr: Jaxpr,
   profile: AdapterProfile,
-  donated: readonly number[] = [],
+  { donated = [], memoryLimit = Infinity }: MemoryOptions = {},
 ): { program: FusedProgram; plan: MemoryPlan } {
-  const program = fused(jaxpr, profile);
-  const plan = reporter().stage(
+  if (memoryLimit === Infinity) {
+    const program = fused(jaxpr, profile);
+    const plan = reporter().stage(
+      "plan",
+      "plan",
+      () => planMemory(program, profile, donated),
+      (made) => printMemoryPlan(program, made),
+    );
+    return { program, plan };
+  }
+  const graph = lowered(jaxpr);
+  return reporter().stage(
+    "fit",
     "plan",
-    "plan",
-    () => planMemory(program, profile, donated),
-    (made) => printMemoryPlan(program, made),
+    () => fitMemory(graph, { profile, donated, memoryLimit }),
+    (made) => `${printKernels(made.program)}${printMemoryPlan(made.program, made.plan)}`,
   );
-  return { program, plan };
 }
 
 /**
- * What runs on an adapter; `donated` inputs are given up by the caller. Throws FAX2003 for what the adapter cannot hold.
+ * What runs on an adapter. Throws FAX2003 for what the adapter cannot hold, FAX2009 for what cannot keep within its
+ * memory limit.
  */
 export function generate(
   jaxpr: Jaxpr,
   profile: AdapterProfile,
-  donated: readonly number[] = [],
+  memory: MemoryOptions = {},
   options: GenerateExecutableOptions = {},
 ): Executable {
-  const { program, plan } = planned(jaxpr, profile, donated);
+  const { program, plan } = planned(jaxpr, profile, memory);
   return reporter().stage(
     "generate",
     "wgsl",
@@ -115,15 +134,17 @@ export class CompiledProgram {
   readonly jaxpr: Jaxpr;
   /** Inputs, by position, whose values the caller gives up. */
   readonly donated: readonly number[];
+  readonly #memoryLimit: number | undefined;
   #compiled: {
     readonly profile: AdapterProfile;
     readonly known: Foreknowledge;
     readonly executable: Executable;
   } | null = null;
 
-  constructor(jaxpr: Jaxpr, donated: readonly number[] = []) {
+  constructor(jaxpr: Jaxpr, { donated = [], memoryLimit }: MemoryOptions = {}) {
     this.jaxpr = jaxpr;
     this.donated = donated;
+    this.#memoryLimit = memoryLimit;
   }
 
   /** Lowered for an adapter; computed once. */
@@ -135,12 +156,13 @@ export class CompiledProgram {
   }
 
   #found(profile: AdapterProfile, { choose, executables, onKernel }: Foreknowledge): Executable {
-    const make = (): Executable => generate(this.jaxpr, profile, this.donated, { choose, onKernel });
+    const memory = { donated: this.donated, memoryLimit: this.#memoryLimit };
+    const make = (): Executable => generate(this.jaxpr, profile, memory, { choose, onKernel });
     // What is found shows no stages.
     const { loops, fused, plan, wgsl, dump } = debugSwitches();
     const shown = loops || fused || plan || wgsl || dump !== null;
     if (executables === undefined || shown || countEqns(this.jaxpr) < fewEquations) return make();
-    const key = JSON.stringify({ profile, donated: this.donated, program: printJaxpr(this.jaxpr) });
+    const key = JSON.stringify({ profile, ...memory, program: printJaxpr(this.jaxpr) });
     const kept = reporter().stage(
       "find",
       "wgsl",

@@ -1,11 +1,11 @@
 /** Memory, kept by what is deterministic: bytes that a call takes, against what is alive at once and what the device says. */
 import { type AdapterProfile, baselineProfile, planned } from "@fax/compiler";
-import { device, type DeviceInfo, jit, type NDArray, np, setDevice } from "@fax/core";
+import { device, type DeviceInfo, jit, type NDArray, np, setDevice, valueAndGrad } from "@fax/core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { faxArray, faxFunction } from "../bench/libraries/fax.ts";
 import { federatedRows } from "../bench/rows/federated.ts";
 import { networkRows } from "../bench/rows/networks.ts";
-import type { Row } from "../bench/rows/row.ts";
+import { type Row, uniform } from "../bench/rows/row.ts";
 
 let info: DeviceInfo;
 
@@ -96,7 +96,7 @@ describe("intermediates", () => {
       expect(jit(step).lower(g, g).compileFor(profile).costAnalysis().peakBytes).toBe(64 * 32 * 4);
       const { peakBytes, peakLowerBound } = donating.lower(g, g).compileFor(profile).costAnalysis();
       expect([peakBytes, peakLowerBound]).toEqual([0, 0]);
-      const { plan } = planned(donating.lower(g, g).jaxpr, profile, [0]);
+      const { plan } = planned(donating.lower(g, g).jaxpr, profile, { donated: [0] });
       expect(plan.buffers[0]).toEqual({ bytes: 64 * 32 * 4, role: "input", label: "input 0", donated: true });
       expect(plan.reasons.join("\n")).toMatch(/is written over the donated input 0, which \w+ reads last/);
     }
@@ -109,5 +109,57 @@ describe("intermediates", () => {
     w = donating(w, g);
     await w.data();
     expect(info.webgpu?.stats.peakBytes).toBe(before);
+  });
+});
+
+describe("a memory limit", () => {
+  const rate = 0.1;
+  const deep = (x: NDArray, weights: readonly NDArray[]): readonly NDArray[] => {
+    const loss = (w: readonly NDArray[]): NDArray => {
+      const last = w.reduce((h, layer) => np.tanh(np.matmul(h, layer)), x);
+      return np.mean(np.square(last));
+    };
+    const [value, slopes] = valueAndGrad(loss)(weights);
+    return [value, ...weights.map((w, i) => np.subtract(w, np.multiply(rate, slopes[i] as NDArray)))];
+  };
+  const weights = Array.from({ length: 10 }, (_, i) => faxArray(uniform(i, [32, 32], 0.3)));
+  const transformer = rowsOf(true).find(({ name }) => name.startsWith("transformer")) as Row;
+  const programs: readonly [string, (...args: never[]) => readonly NDArray[], readonly unknown[]][] = [
+    ["a step of a deep MLP", deep, [faxArray(uniform(99, [128, 32])), weights]],
+    ["a step of a transformer", functionOf(transformer), [transformer.inputs().map(faxArray)]],
+  ];
+
+  it.each(programs)("%s fits half the memory, with the same results", { timeout: 240_000 }, async (_, step, args) => {
+    const free = jit(step);
+    const given = args as never[];
+    const { webgpu } = info;
+    if (webgpu === null) throw new Error("no device");
+    const lowered = jit(step).lower(...given);
+    const whole = lowered.compileFor(webgpu.profile).costAnalysis();
+    const memoryLimit = Math.floor(whole.peakBytes / 2);
+    for (const profile of profiles) {
+      const half = jit(step, { memoryLimit: Math.floor(lowered.compileFor(profile).costAnalysis().peakBytes / 2) });
+      const { peakBytes, flops } = half
+        .lower(...given)
+        .compileFor(profile)
+        .costAnalysis();
+      expect(peakBytes).toBeLessThanOrEqual(memoryLimit);
+      expect(flops).toBeLessThan(2 * whole.flops);
+    }
+    const limited = jit(step, { memoryLimit });
+    const expected = await Promise.all(free(...given).map((result) => result.data()));
+    expect(await measuredPeak(() => limited(...given))).toBeLessThanOrEqual(memoryLimit);
+    const found = await Promise.all(limited(...given).map((result) => result.data()));
+    found.forEach((data, i) =>
+      expect(Buffer.from(data.buffer).equals(Buffer.from((expected[i] as typeof data).buffer))).toBe(true),
+    );
+  });
+
+  it("that cannot be kept says by how much", () => {
+    const step = jit(deep, { memoryLimit: 40_000 });
+    const lowered = step.lower(faxArray(uniform(99, [128, 32])), weights);
+    expect(() => lowered.compileFor(profiles[0] as AdapterProfile)).toThrow(
+      /FAX2009 .* may take 40,000 bytes; computing values again brings it to [\d,]+ bytes, [\d,]+ bytes too many/,
+    );
   });
 });

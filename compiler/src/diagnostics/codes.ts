@@ -35,6 +35,7 @@ export const codes = {
   FAX2006: "the device refused a kernel or a command",
   FAX2007: "a device chosen when another is in use",
   FAX2008: "the device makes no progress",
+  FAX2009: "a program that takes more memory than it is allowed",
   FAX3001: "a file that cannot be read",
   FAX3002: "source text that does not parse",
   FAX3003: "an import that leads nowhere",

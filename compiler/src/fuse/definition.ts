@@ -1,6 +1,15 @@
 /** What fusion works on: one definition per tensor, over expressions of one pool. */
 import type { Axis, Expr, LoopCounter, Reducer, Tensor } from "../lower/expr.ts";
 
+/** Of a definition that computes a value another time, so that it need not be kept in between. */
+export interface Again {
+  /** The tensor of the first time. */
+  readonly of: number;
+  /** Tensors that must be there before: it runs no earlier than they allow. */
+  readonly after: readonly number[];
+  readonly reason: string;
+}
+
 export interface MapDef {
   readonly kind: "map";
   readonly tensor: Tensor;
@@ -9,6 +18,7 @@ export interface MapDef {
   readonly body: Expr;
   /** The operations that the body holds, for names. */
   readonly labels: readonly string[];
+  readonly again?: Again;
 }
 
 export interface ReduceDef {
@@ -19,6 +29,7 @@ export interface ReduceDef {
   readonly reducer: Reducer;
   readonly body: Expr;
   readonly labels: readonly string[];
+  readonly again?: Again;
 }
 
 export type Def = MapDef | ReduceDef;

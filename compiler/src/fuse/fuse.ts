@@ -19,7 +19,7 @@ import { emitKernel, sideBySide } from "./emit.ts";
 import { groupUnits, readBy } from "./grouping.ts";
 import type { Arena, FusedProgram, FusedStep } from "./kernel.ts";
 import { materialize } from "./materialize.ts";
-import { normalizeGraph } from "./normalize.ts";
+import { type NormalGraph, normalizeGraph } from "./normalize.ts";
 import type { Role } from "./pack.ts";
 import { splitReductions } from "./split-reduction.ts";
 
@@ -30,11 +30,19 @@ export interface FuseOptions {
   readonly adapter?: Pick<AdapterProfile, "class" | "limits">;
 }
 
-export function fuse(graph: Graph, { maxBindings, adapter }: FuseOptions): FusedProgram {
+export function fuse(graph: Graph, options: FuseOptions): FusedProgram {
   const pool = new ExprPool();
+  return fuseUnits(unitsOf(graph, pool), options, pool);
+}
+
+/** What there is to compute, before anything is decided. */
+export function unitsOf(graph: Graph, pool: ExprPool): NormalGraph {
   const normal = normalizeGraph(graph, pool);
-  const split = splitReductions(normal.units, pool);
-  const { units, reasons } = materialize(split, normal.outputs, maxBindings, pool);
+  return { ...normal, units: splitReductions(normal.units, pool) };
+}
+
+export function fuseUnits(normal: NormalGraph, { maxBindings, adapter }: FuseOptions, pool: ExprPool): FusedProgram {
+  const { units, reasons } = materialize(normal.units, normal.outputs, maxBindings, pool);
 
   const fuseLevel = (level: readonly Unit[], wanted: ReadonlySet<number>, loop: LoopUnit | null): FusedStep[] => {
     const stacked = stackedStores(loop);

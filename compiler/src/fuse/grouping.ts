@@ -119,10 +119,11 @@ class Grouping {
 
   addDef(def: Def, order: number): void {
     const { group, member, columns, reason } = this.#choose(def, order);
-    for (const tensor of readBy(def)) this.#depend(group, tensor);
+    for (const tensor of neededBy(def)) this.#depend(group, tensor);
     if (columns) group.widen(member, columns);
     else group.add(member);
     group.order = order;
+    if (def.again) group.reasons.push(def.again.reason);
     group.reasons.push(reason, ...(this.#options.reasons.get(def.tensor.id) ?? []));
     this.#producers.set(def.tensor.id, group);
   }
@@ -300,8 +301,9 @@ class Grouping {
 
   #choose(def: Def, order: number): Choice {
     const refusals: string[] = [];
-    const dependencies = new Set(readBy(def).map((tensor) => this.#producers.get(tensor)));
-    const producers = [...dependencies].filter((item) => item instanceof Group);
+    const dependencies = new Set(neededBy(def).map((tensor) => this.#producers.get(tensor)));
+    const read = new Set(readBy(def).map((tensor) => this.#producers.get(tensor)));
+    const producers = [...read].filter((item): item is Group => item instanceof Group && mayHold(item, def));
     for (const group of producers.sort((a, b) => this.#placeOf(b) - this.#placeOf(a))) {
       const attempt = this.#tryVertical(group, def, dependencies);
       if ("member" in attempt) {
@@ -312,7 +314,7 @@ class Grouping {
       refusals.push(`not with ${nameOf(group)}: ${attempt.refusal}`);
     }
     for (const group of this.#groupsOver(def).toReversed()) {
-      if (dependencies.has(group)) continue;
+      if (dependencies.has(group) || !mayHold(group, def)) continue;
       const member = this.#trySibling(group, def, dependencies);
       if (member) {
         const reason = `${describe(def)} joins: it runs over the same ${def.kind === "reduce" ? "rows and axes" : "points"} and reads the same`;
@@ -414,6 +416,16 @@ class Grouping {
       readers.some((reader) => typeof reader !== "number" || !inside.has(reader))
     );
   }
+}
+
+/** What is computed a second time stays apart from what ran before: it would be kept again. */
+function mayHold(group: Group, def: Def): boolean {
+  return def.again === undefined || group.members.every((member) => member.def.again !== undefined);
+}
+
+/** Tensors that must be there before a definition runs, by id. */
+function neededBy(def: Def): number[] {
+  return [...readBy(def), ...(def.again?.after ?? [])];
 }
 
 /** Tensors that a unit reads, by id. */

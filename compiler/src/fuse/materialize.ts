@@ -132,6 +132,7 @@ class Decider {
     const { tensor } = def;
     const why = this.#forced.get(tensor.id) ?? this.#whyStored(def);
     if (why !== null) this.stored.set(tensor.id, why);
+    else if (def.again) this.inlined.set(tensor.id, def.again.reason);
     return why === null;
   }
 

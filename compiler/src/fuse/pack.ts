@@ -103,6 +103,8 @@ class Packer {
 
   /** Null unless the group reads and stores its tensors each at the row itself, and besides them only single elements. */
   #formOf(group: Group): { readonly key: string; readonly form: Form } | null {
+    // What is computed a second time runs late, apart from the first.
+    if (group.members.some(({ def }) => def.again !== undefined)) return null;
     if (group.contraction || group.reduces || group.hasInner || group.rows.length === 0 || group.rowCount === 0)
       return null;
     if (group.work > smallWork) return null;

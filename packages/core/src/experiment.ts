@@ -1,6 +1,6 @@
 /** Experiments: a program that is called round after round, with what it needs to start and what to watch. */
 import { FaxError, isArrayLeaf, NDArray, userLocation } from "@fax/compiler";
-import { jit } from "./jit.ts";
+import { jit, type JitOptions } from "./jit.ts";
 import type { Placements } from "./program-arguments.ts";
 import * as random from "./random.ts";
 
@@ -49,6 +49,8 @@ export interface StartOptions {
   readonly rounds?: number;
   readonly clients?: number;
   readonly seed?: number;
+  /** Bytes that a round may take besides its arguments, as `jit` takes it. */
+  readonly memoryLimit?: number;
 }
 
 export interface RoundResult {
@@ -113,7 +115,8 @@ export function experiment<P extends RoundProgram>(options: ExperimentOptions<P>
         clients: wholeNumber("clients", asked.clients ?? clients, 1),
         seed: wholeNumber("seed", asked.seed ?? seed, 0),
       };
-      return startSession(options, setup);
+      const { memoryLimit } = asked;
+      return startSession(options, setup, memoryLimit === undefined ? {} : { memoryLimit });
     },
   };
 }
@@ -121,10 +124,11 @@ export function experiment<P extends RoundProgram>(options: ExperimentOptions<P>
 async function startSession<P extends RoundProgram>(
   { program, init, data, metrics }: ExperimentOptions<P>,
   setup: Setup & { readonly rounds: number },
+  limits: JitOptions,
 ): Promise<Session<StateOf<P>>> {
   const { clients, seed, rounds } = setup;
   const sized = withClients(program, clients);
-  const step = jit(sized) as unknown as (...args: readonly unknown[]) => ReturnType<P>;
+  const step = jit(sized, limits) as unknown as (...args: readonly unknown[]) => ReturnType<P>;
   const evaluate = metrics === undefined ? () => ({}) : jit(metrics);
   const source = await data({ clients, seed });
   let state = jit((key: NDArray) => init({ key }))(random.key(seed));

@@ -37,6 +37,14 @@ export interface JitOptions {
    * (FAX1005). Inside a trace, and for numbers, it says nothing.
    */
   readonly donateArgnums?: number | readonly number[];
+  /**
+   * Bytes that a call may take of the device besides its arguments. What does not fit is computed again where it is
+   * needed instead of being kept, with the same results; FAX2009 if that is not enough.
+   *
+   * @example
+   * const step = jit(loss, { memoryLimit: 64 * 2 ** 20 });
+   */
+  readonly memoryLimit?: number;
 }
 
 /** What `jit` adds to a function. */
@@ -55,7 +63,7 @@ export interface Jitted<F extends AnyFunction> {
  * @example
  * const step = jit((w, g) => np.subtract(w, np.multiply(0.1, g)), { donateArgnums: 0 });
  */
-export function jit<F extends AnyFunction>(fn: F, { donateArgnums = [] }: JitOptions = {}): F & Jitted<F> {
+export function jit<F extends AnyFunction>(fn: F, { donateArgnums = [], memoryLimit }: JitOptions = {}): F & Jitted<F> {
   const inner = traceableOf(fn);
   const donateArgs = typeof donateArgnums === "number" ? [donateArgnums] : donateArgnums;
   const compiled: Compiled[] = [];
@@ -70,7 +78,10 @@ export function jit<F extends AnyFunction>(fn: F, { donateArgnums = [] }: JitOpt
       `result of ${inner.name}`,
     );
     const donated = donatedLeaves(inner.name, treedef, donateArgs).map((leaf) => consts.length + leaf);
-    const program = donated.length === 0 ? compiledProgram(jaxpr) : new CompiledProgram(optimize(jaxpr), donated);
+    const program =
+      donated.length === 0 && memoryLimit === undefined
+        ? compiledProgram(jaxpr)
+        : new CompiledProgram(optimize(jaxpr), { donated, memoryLimit });
     const entry = { treedef, avals, consts, outTree, program };
     compiled.unshift(entry);
     compiled.length = Math.min(compiled.length, signatureLimit);

@@ -121,7 +121,7 @@ async function measure(
 function kernelsOf(programs: readonly CompiledProgram[], { profile }: WebGPUDevice): SingleKernel[] {
   const byKey = new Map<string, SingleKernel>();
   for (const { jaxpr, donated } of programs) {
-    const { program, plan } = planned(jaxpr, profile, donated);
+    const { program, plan } = planned(jaxpr, profile, { donated });
     for (const kernel of singleKernels(program, plan, profile)) {
       const known = byKey.get(kernel.key);
       byKey.set(kernel.key, { ...kernel, runs: kernel.runs + (known?.runs ?? 0) });
