@@ -12,8 +12,10 @@ export const dispatchCost = 160_000;
 export const smallWork = 20 * dispatchCost;
 /** Kernels in one dispatch: the text grows with them, and so does its workgroup memory. */
 export const mostParts = 8;
-/** A copy of little between two buffers. */
+/** A copy between two buffers, besides what it takes for each element. */
 export const copyCost = dispatchCost / 8;
+/** Of inputs that are brought together: they stay where they were copied to, and a GPU copies as fast as its memory is. */
+export const copiedElementCost = 2;
 /** Work of fewer rows than this leaves lanes idle. */
 export const fewestBusyRows = 8;
 /** Writing an element and reading it again in another kernel. */

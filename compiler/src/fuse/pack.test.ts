@@ -33,6 +33,13 @@ function fused(build: (ops: Ops) => readonly Lowered[]): FusedProgram {
   return program;
 }
 
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+}
+
+const same = (x: Lowered, shape: readonly number[]): boolean => x.shape.join() === shape.join();
+
 function kernelsOf({ steps }: FusedProgram): Kernel[] {
   return steps.flatMap((step) => (step.kind === "kernel" ? [step.kernel] : []));
 }
@@ -121,6 +128,41 @@ describe("packs of packs", () => {
     expect(new Set(members).size).toBe(members.length);
     expect(kernelsOf(program).length).toBeLessThanOrEqual(3);
   });
+});
+
+it("random updates of trees, which share some tensors, compute what they are", () => {
+  const random = randomFrom(11);
+  const pick = (n: number): number => Math.floor(random() * n);
+  let packed = 0;
+  for (let trial = 0; trial < 60; trial++) {
+    const count = 3 + pick(8);
+    const tensors = Array.from(
+      { length: count },
+      () => [[], [1], [3], [64], [2, 70], [1, 5], [3, 1, 4]][pick(7)] ?? [],
+    );
+    const [states, steps] = [1 + pick(4), Array.from({ length: 2 + pick(5) }, () => [pick(4), pick(99), pick(99)])];
+    const kept = Array.from({ length: steps.length }, () => random() < 0.5);
+    const sharing = random() < 0.3;
+    const program = fused((ops) => {
+      const scale = ops.input();
+      const given = Array.from({ length: states }, () => tensors.map((shape) => ops.input(...shape)));
+      return tensors.flatMap((shape, i) => {
+        const values = given.map((of, k) =>
+          sharing && k === 1 && i % 3 === 1 ? of.find((x) => same(x, shape)) : of[i],
+        );
+        const all = [...values, ops.broadcast(scale, shape, [])] as Lowered[];
+        for (const [kind = 0, left = 0, right = 0] of steps) {
+          const [x, y] = [all[left % all.length], all[right % all.length]] as [Lowered, Lowered];
+          if (kind === 0) all.push(ops.unary("tanh", x));
+          else all.push(ops.binary(kind === 1 ? "add" : kind === 2 ? "mul" : "max", x, y));
+        }
+        const made = all.slice(-steps.length);
+        return made.filter((_, k) => kept[k] === true || k === made.length - 1);
+      });
+    });
+    packed += Number(program.arenas.length > 0);
+  }
+  expect(packed).toBeGreaterThan(20);
 });
 
 describe("kernels stay apart", () => {

@@ -11,12 +11,14 @@ import { partAlignment } from "../executable.ts";
 import { sizeOf } from "../ir/shape.ts";
 import { type Axis, axisExpr, type Expr, loadExpr, newAxis, newTensor, type Tensor } from "../lower/expr.ts";
 import { axesIn, type ExprPool } from "../lower/expr-pool.ts";
-import { copyCost, dispatchCost, mostParts, smallWork } from "./cost.ts";
+import { copiedElementCost, copyCost, dispatchCost, mostParts, smallWork } from "./cost.ts";
 import { Group, type Member, type Scheduled, type ScheduledLoop } from "./group.ts";
 import type { Arena } from "./kernel.ts";
 
-/** Larger ones keep a device busy by themselves, and a tensor that is still needed keeps its whole arena in memory. */
+/** A tensor that is still needed keeps its whole arena in memory. */
 const mostElements = 2 ** 22;
+/** Larger kernels keep a device busy by themselves. */
+const mostWork = 4 * smallWork;
 
 /** What a tensor is to the program. Tensors of an arena come, stay and go together. */
 export type Role = "input" | "output" | "temp";
@@ -107,7 +109,7 @@ class Packer {
     if (group.members.some(({ def }) => def.again !== undefined)) return null;
     if (group.contraction || group.reduces || group.hasInner || group.rows.length === 0 || group.rowCount === 0)
       return null;
-    if (group.work > smallWork) return null;
+    if (group.work > mostWork) return null;
     const tensors: Tensor[] = [];
     const roles: Role[] = [];
     const shared = new Set<Tensor>();
@@ -272,12 +274,16 @@ class Packer {
   #whyPack({ slots, stores, shared }: Form, parts: readonly Part[]): string | null {
     const { maxBindings } = this.#options;
     const together = Math.max(1, Math.min(mostParts, Math.floor((maxBindings - shared.size) / slots.length)));
-    const dispatches = Math.ceil(parts.length / together);
+    const small = parts.filter(({ group }) => group.work <= smallWork).length;
+    const dispatches = parts.length - small + Math.ceil(small / together);
     const given = slots.filter(({ role }) => role === "input").length;
     const returned = stores.filter(({ slot }) => slots[slot]?.role === "output").length;
     // What a call gives is in arenas of the same layout when the next one takes it: state needs no copies.
-    const copies = Math.max(0, given - returned) * parts.length;
-    if ((dispatches - 1) * dispatchCost <= copies * copyCost) return null;
+    const copied = Math.max(0, given - returned);
+    const copies = copied * parts.length;
+    const elements = parts.reduce((sum, { tensors: [first] }) => sum + sizeOf(first?.shape ?? []), 0);
+    const cost = copies * copyCost + copied * elements * copiedElementCost;
+    if ((dispatches - 1) * dispatchCost <= cost) return null;
     const price = copies > 0 ? `, for at most ${copies} copies a call` : "";
     return `${parts.length} kernels of this form are one: their tensors lie together in ${slots.length} arenas, which saves ${dispatches - 1} dispatches${price}`;
   }

@@ -14,8 +14,11 @@ export function printKernels(program: FusedProgram, { explain }: PrintKernelsOpt
   const inputs = program.inputs.map((tensor) => `${names.tensor(tensor)}: ${typeText(tensor)}`).join(", ");
   const lines = [`fused(${inputs}) {`, ...printSteps(program.steps, names, "  ", explanation?.ofKernel ?? (() => []))];
   for (const { tensor, members } of program.arenas) {
-    const parts = members.map((member) => `${names.tensor(member.tensor)} at ${member.offset}`).join(", ");
-    lines.splice(1, 0, `  arena ${names.tensor(tensor)}: ${typeText(tensor)} holds ${parts}`);
+    const parts = members.map((member) => `${names.tensor(member.tensor)} at ${member.offset}`);
+    const shown = parts.length > 3 ? [...parts.slice(0, 2), "…", parts.at(-1)] : parts;
+    lines.push(
+      `  # arena ${names.tensor(tensor)}: ${typeText(tensor)} holds ${members.length} tensors: ${shown.join(", ")}`,
+    );
   }
   lines.push(`  return ${program.outputs.map((tensor) => names.tensor(tensor)).join(", ")}`, "}");
   if (explanation) lines.push(...explanation.total);
