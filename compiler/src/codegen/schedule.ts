@@ -70,7 +70,7 @@ export function chooseSchedule(kernel: Kernel, context: SchedulingContext): Sche
   const rows = chooseRows(kernel, context, contraction);
   if (best === null) return rows;
   // On software adapters both costs are nanoseconds; on GPUs only products that suit tiles have candidates.
-  const byRows = context.profile.class === "cpu" && rowCost(kernel, rows, "cpu") < best.cost;
+  const byRows = context.profile.class === "cpu" && rowCost(kernel, rows, context.profile) < best.cost;
   return byRows ? rows : best.schedule;
 }
 
