@@ -150,9 +150,12 @@ describe("a memory limit", () => {
     const expected = await Promise.all(free(...given).map((result) => result.data()));
     expect(await measuredPeak(() => limited(...given))).toBeLessThanOrEqual(memoryLimit);
     const found = await Promise.all(limited(...given).map((result) => result.data()));
-    found.forEach((data, i) =>
-      expect(Buffer.from(data.buffer).equals(Buffer.from((expected[i] as typeof data).buffer))).toBe(true),
-    );
+    // Sums may be reassociated: what is computed again may be a part of another kernel, where a divisor follows the sum.
+    found.forEach((data, i) => {
+      const other = expected[i] as typeof data;
+      const tolerance = 1e-6 * Math.max(...[...other].map(Math.abs));
+      expect(Math.max(...[...data].map((x, at) => Math.abs(x - (other[at] as number))))).toBeLessThanOrEqual(tolerance);
+    });
   });
 
   it("that cannot be kept says by how much", () => {

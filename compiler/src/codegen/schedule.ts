@@ -52,9 +52,7 @@ export function candidates(kernel: Kernel, context: SchedulingContext): Candidat
   const rank = ({ schedule }: Candidate): number => (describeSchedule(schedule) === chosen ? 0 : 1);
   const contraction = findContraction(kernel);
   const products = productCandidates(kernel, contraction, context);
-  // Rows by themselves have no loop within the loop.
-  const isPlain = kernel.stages.every((stage) => stage.kind === "store" || !stage.inner);
-  const rows = (isPlain ? rowCandidates(kernel, context, contraction) : []).map((schedule) => ({
+  const rows = (runsByRows(kernel) ? rowCandidates(kernel, context, contraction) : []).map((schedule) => ({
     schedule,
     cost: rowCost(kernel, schedule, context.profile),
   }));
@@ -67,11 +65,17 @@ export function chooseSchedule(kernel: Kernel, context: SchedulingContext): Sche
   const products = productCandidates(kernel, contraction, context);
   let best: Candidate | null = null;
   for (const candidate of products) if (best === null || candidate.cost < best.cost) best = candidate;
+  if (best !== null && !runsByRows(kernel)) return best.schedule;
   const rows = chooseRows(kernel, context, contraction);
   if (best === null) return rows;
   // On software adapters both costs are nanoseconds; on GPUs only products that suit tiles have candidates.
   const byRows = context.profile.class === "cpu" && rowCost(kernel, rows, context.profile) < best.cost;
   return byRows ? rows : best.schedule;
+}
+
+/** Rows by themselves have no loop within the loop. */
+function runsByRows({ stages }: Kernel): boolean {
+  return stages.every((stage) => stage.kind === "store" || !stage.inner);
 }
 
 function productCandidates(

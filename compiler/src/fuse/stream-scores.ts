@@ -36,6 +36,8 @@ export function streamScores(
   }
   const score = scoreAt(product, read, index, pool);
   if (score === null) return { refusal: "what it reads is no product, or not in its order" };
+  const used = axesIn([score.sum.body]);
+  if (group.columns.some(({ id }) => used.has(id))) return { refusal: "it belongs to the columns' factor" };
   const loop = group.members.find(({ inner }) => inner.length > 0)?.inner ?? [];
   if (!splits(score.sum.body, loop, group.rows, batchOf(group))) {
     return { refusal: "neither factor stays along the loop" };
