@@ -1,6 +1,6 @@
 /** Memory, kept by what is deterministic: bytes that a call takes, against what is alive at once and what the device says. */
 import { type AdapterProfile, baselineProfile, planned } from "@fax/compiler";
-import { device, type DeviceInfo, jit, type NDArray, np, setDevice, valueAndGrad } from "@fax/core";
+import { device, type DeviceInfo, jit, lax, type NDArray, np, setDevice, valueAndGrad } from "@fax/core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { faxArray, faxFunction } from "../bench/libraries/fax.ts";
 import { federatedRows } from "../bench/rows/federated.ts";
@@ -123,9 +123,22 @@ describe("a memory limit", () => {
     return [value, ...weights.map((w, i) => np.subtract(w, np.multiply(rate, slopes[i] as NDArray)))];
   };
   const weights = Array.from({ length: 10 }, (_, i) => faxArray(uniform(i, [32, 32], 0.3)));
+  const looping = (x: NDArray, layers: readonly NDArray[]): readonly NDArray[] => {
+    const loss = (w: readonly NDArray[]): NDArray => {
+      const body = (h: NDArray, t: NDArray): [NDArray, NDArray] => {
+        const next = w.reduce((y, layer) => np.tanh(np.add(np.matmul(y, layer), t)), h);
+        return [np.add(h, next), np.sum(next)];
+      };
+      const [last, sums] = lax.scan(body, x, np.linspace(0, 1, 6));
+      return np.add(np.mean(np.square(last)), np.mean(sums));
+    };
+    const [value, slopes] = valueAndGrad(loss)(layers);
+    return [value, ...slopes];
+  };
   const transformer = rowsOf(true).find(({ name }) => name.startsWith("transformer")) as Row;
   const programs: readonly [string, (...args: never[]) => readonly NDArray[], readonly unknown[]][] = [
     ["a step of a deep MLP", deep, [faxArray(uniform(99, [128, 32])), weights]],
+    ["the gradient of a scan", looping, [faxArray(uniform(98, [128, 32])), weights.slice(0, 5)]],
     ["a step of a transformer", functionOf(transformer), [transformer.inputs().map(faxArray)]],
   ];
 

@@ -7,16 +7,18 @@
  * inputs, so results keep their bits.
  */
 import { type AdapterProfile, allocatedBytes } from "../executable.ts";
-import { axisExpr, type Expr, loadExpr, newAxis, newTensor, type Tensor } from "../lower/expr.ts";
+import { type Expr, loadExpr, type LoopCounter, type Tensor } from "../lower/expr.ts";
 import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
 import { dispatchCost } from "./cost.ts";
-import { type Again, type Def, definedBy, definitionsIn, type LoopUnit, type Unit } from "./definition.ts";
+import { type Def, definedBy, definitionsIn, type LoopUnit, type Stacked, type Unit } from "./definition.ts";
 import { costOfKernel } from "./kernel-cost.ts";
-import type { FusedProgram, Kernel } from "./kernel.ts";
+import type { FusedProgram } from "./kernel.ts";
 import { boundTensors } from "./kernel-tensors.ts";
 import { type Lifetime, type Timeline, timelineOf } from "./lifetimes.ts";
 import { bytesOfTensor, liveBytes } from "./live-bytes.ts";
 import type { NormalGraph } from "./normalize.ts";
+import { alone, repeated } from "./repeat.ts";
+import { repeatStacked, stackedRecipe } from "./repeat-stacked.ts";
 import { UnitTimes } from "./unit-times.ts";
 
 export interface RematerializeOptions {
@@ -47,14 +49,25 @@ interface Recipe {
   readonly work: number;
 }
 
+/** A value that need not be alive between two times. */
 interface Choice {
   readonly tensor: Tensor;
-  readonly peak: number;
-  /** When it is read again. */
-  readonly at: number;
   readonly from: number;
+  readonly at: number;
   readonly saved: number;
+  /** Too many bytes at a time, freed for a unit of work. */
   readonly score: number;
+  /** What must be in memory instead. */
+  readonly needed: ReadonlySet<number>;
+  apply(units: readonly Unit[]): Unit[];
+}
+
+/** A value to be computed again when it is next read, at `at`. */
+interface Repetition {
+  readonly tensor: Tensor;
+  readonly peak: number;
+  readonly at: number;
+  readonly saved: number;
   /** Nothing reads it earlier. */
   readonly isDelayed: boolean;
   readonly recipe: Recipe;
@@ -85,6 +98,11 @@ class Rematerializer {
   readonly #kept: ReadonlySet<number>;
   readonly #chosen = new Set<number>();
   readonly #needed = new Set<number>();
+  /** All loops, with the units among which they stand. */
+  readonly #loops: {
+    readonly loop: LoopUnit;
+    readonly level: readonly Unit[];
+  }[] = [];
   #units: Unit[];
 
   constructor(normal: NormalGraph, program: FusedProgram, options: RematerializeOptions, pool: ExprPool) {
@@ -111,17 +129,18 @@ class Rematerializer {
       if (!choice) break;
       choices.push(choice);
       this.#chosen.add(choice.tensor.id);
-      for (const id of choice.recipe.needed) this.#needed.add(id);
+      for (const id of choice.needed) this.#needed.add(id);
       for (let time = choice.from + 1; time < choice.at; time++)
         this.#live[time] = (this.#live[time] ?? 0) - choice.saved;
     }
-    for (const choice of choices) this.#units = this.#apply(this.#units, choice);
+    for (const choice of choices) this.#units = choice.apply(this.#units);
     return choices.length > 0 ? this.#units : null;
   }
 
   #survey(units: readonly Unit[], level: number): void {
     for (const unit of units) {
       if (unit.kind === "loop") {
+        this.#loops.push({ loop: unit, level: units });
         this.#survey(unit.body, unit.counter.id);
         continue;
       }
@@ -138,17 +157,28 @@ class Rematerializer {
   }
 
   #best(peak: number): Choice | null {
-    let best: Choice | null = null;
-    for (const lifetime of this.#timeline.lifetimes.values()) {
-      const choice = this.#consider(lifetime, peak);
-      if (choice && choice.score > (best?.score ?? 0)) best = choice;
+    const choices = [...this.#timeline.lifetimes.values()].flatMap((lifetime) => this.#consider(lifetime, peak) ?? []);
+    for (const { loop, level } of this.#loops) {
+      for (const entry of loop.stacked) choices.push(...this.#considerStacked(loop, entry, level, peak));
     }
-    return best;
+    return choices.reduce<Choice | null>((best, choice) => (choice.score > (best?.score ?? 0) ? choice : best), null);
+  }
+
+  #isOpen({ id }: Tensor): boolean {
+    return !this.#kept.has(id) && !this.#chosen.has(id) && !this.#needed.has(id);
+  }
+
+  /** For each time between two, what is too much and would go. */
+  #gain(from: number, at: number, saved: number): number {
+    let gain = 0;
+    for (let time = from + 1; time < at; time++) {
+      gain += Math.min(saved, Math.max(0, (this.#live[time] ?? 0) - this.#options.target));
+    }
+    return gain;
   }
 
   #consider({ tensor, start, end, kernel }: Lifetime, peak: number): Choice | null {
-    if (kernel === null || !this.#defs.has(tensor.id) || this.#kept.has(tensor.id)) return null;
-    if (this.#chosen.has(tensor.id) || this.#needed.has(tensor.id)) return null;
+    if (kernel === null || !this.#defs.has(tensor.id) || !this.#isOpen(tensor)) return null;
     if (timeOf(start) >= peak || timeOf(end) <= peak) return null;
     const reads = this.#times.readsOf(tensor);
     if (reads.some(({ first, last }) => first <= peak && last >= peak)) return null;
@@ -160,11 +190,67 @@ class Rematerializer {
     if (recipe === null) return null;
     const saved = this.#bytesOf(tensor) - recipe.extended;
     if (saved <= 0) return null;
-    let gain = 0;
-    for (let time = from + 1; time < at; time++) {
-      gain += Math.min(saved, Math.max(0, (this.#live[time] ?? 0) - this.#options.target));
+    const score = this.#gain(from, at, saved) / (recipe.work + dispatchCost);
+    const repetition = { tensor, peak, at, saved, isDelayed, recipe };
+    const apply = (units: readonly Unit[]): Unit[] => this.#apply(units, repetition);
+    return { tensor, from, at, saved, score, needed: recipe.needed, apply };
+  }
+
+  #considerStacked(loop: LoopUnit, entry: Stacked, level: readonly Unit[], peak: number): Choice[] {
+    const { output: tensor, element } = entry;
+    const isAlive = this.#isThere(tensor, peak) && this.#isOpen(tensor);
+    const recipe = isAlive ? stackedRecipe(loop, entry, level, (stack) => !this.#chosen.has(stack.id)) : null;
+    const from = this.#times.of(loop)?.first;
+    if (recipe === null || from === undefined) return [];
+    const spans = recipe.readers.flatMap((reader) => this.#times.of(reader.loop) ?? []);
+    const needed = [...recipe.stacks.values(), ...recipe.outer].filter(({ id }) => !this.#given.has(id));
+    const extended = needed.filter((other) => spans.some(({ first }) => !this.#isThere(other, first)));
+    const saved = [...extended, element].reduce((left, other) => left - this.#bytesOf(other), this.#bytesOf(tensor));
+    if (saved <= 0) return [];
+    const rounds = recipe.readers.reduce((sum, reader) => sum + reader.loop.counter.length, 0);
+    const costs = recipe.repeated.map((def) => costOfKernel(alone(def), this.#options.profile));
+    const flops = costs.reduce((sum, cost) => sum + rounds * cost.flops, 0);
+    const work = costs.reduce((sum, cost) => sum + rounds * cost.bytesMoved, flops);
+    const at = 1 + Math.max(...spans.map(({ last }) => last));
+    const score = this.#gain(from - 1, at, saved) / (work + rounds * dispatchCost);
+    const label = this.#defs.get(element.id)?.labels.at(-1) ?? "a value";
+    const reason = `${typeOf(element)} of ${label} is computed again in each iteration instead of being stacked: saves ${count(saved)} bytes at the peak for ${count(flops)} FLOPs`;
+    const apply = (units: readonly Unit[]): Unit[] => this.#applyStacked(units, loop.counter, tensor, reason);
+    return [
+      {
+        tensor,
+        from: from - 1,
+        at,
+        saved,
+        score,
+        needed: new Set(needed.map(({ id }) => id)),
+        apply,
+      },
+    ];
+  }
+
+  #applyStacked(units: readonly Unit[], counter: LoopCounter, output: Tensor, reason: string): Unit[] {
+    const loop = units.find((unit) => unit.kind === "loop" && unit.counter === counter);
+    if (loop?.kind !== "loop") {
+      return units.map((unit) =>
+        unit.kind === "loop"
+          ? {
+              ...unit,
+              body: this.#applyStacked(unit.body, counter, output, reason),
+            }
+          : unit,
+      );
     }
-    return { tensor, peak, at, from, saved, isDelayed, recipe, score: gain / (recipe.work + dispatchCost) };
+    const entry = loop.stacked.find((other) => other.output === output);
+    // Other choices may have changed the loop.
+    const recipe = entry && stackedRecipe(loop, entry, units, (stack) => !this.#chosen.has(stack.id));
+    if (!recipe) return [...units];
+    const { units: changed, made } = repeatStacked(units, recipe, { after: [], reason }, this.#pool);
+    for (const { def, reader } of made) {
+      const span = this.#times.of(reader);
+      if (span) this.#times.set(def.tensor, span);
+    }
+    return changed;
   }
 
   #recipe(tensor: Tensor, at: number, isDelayed: boolean): Recipe | null {
@@ -226,13 +312,13 @@ class Rematerializer {
     return timeOf(lifetime.start) < at && timeOf(lifetime.end) >= at;
   }
 
-  #apply(units: readonly Unit[], choice: Choice): Unit[] {
+  #apply(units: readonly Unit[], choice: Repetition): Unit[] {
     if (units.some((unit) => unit.kind !== "loop" && unit.tensor === choice.tensor)) return this.#repeat(units, choice);
     return units.map((unit) => (unit.kind === "loop" ? { ...unit, body: this.#apply(unit.body, choice) } : unit));
   }
 
   /** At the level that defines the tensor; its units are in the order in which they run. */
-  #repeat(units: readonly Unit[], choice: Choice): Unit[] {
+  #repeat(units: readonly Unit[], choice: Repetition): Unit[] {
     const { tensor, peak, at, recipe } = choice;
     const movable = new Set(recipe.steps.flatMap((step) => (step.isMoved ? [step.def.tensor.id] : [])));
     const moved = new Set<number>();
@@ -257,10 +343,17 @@ class Rematerializer {
       }
     }
     if (after.length === 0) return [...units];
-    const again = { after: this.#lastBefore(before, choice), reason: this.#reason(choice) };
+    const again = {
+      after: this.#lastBefore(before, choice),
+      reason: this.#reason(choice),
+    };
     const named = new Map(recipe.named);
     const repeat = (def: Def): Def => {
-      const made = this.#copyOf(def, named, again);
+      const load = (tensor: Tensor, index: readonly Expr[]): Expr | undefined => {
+        const other = named.get(tensor.id);
+        return other && this.#pool.intern(loadExpr(other, index));
+      };
+      const made = repeated(def, { load }, again, this.#pool);
       named.set(def.tensor.id, made.tensor);
       this.#times.set(made.tensor, { first: at, last: at });
       return made;
@@ -269,33 +362,16 @@ class Rematerializer {
       if (!isMoved) return [repeat(def)];
       if (!moved.has(def.tensor.id)) return [];
       this.#times.set(def.tensor, { first: at, last: at });
-      return [{ ...this.#renamed(def, named), again: { ...again, of: def.again?.of ?? def.tensor.id } }];
+      return [
+        {
+          ...this.#renamed(def, named),
+          again: { ...again, of: def.again?.of ?? def.tensor.id },
+        },
+      ];
     });
     const readers = new Map([...swapped].flatMap((id) => [[id, named.get(id)] as const]));
     const late = after.map((unit) => this.#renamed(unit, readers));
     return [...before, ...inserted, ...late];
-  }
-
-  #copyOf(def: Def, named: ReadonlyMap<number, Tensor>, again: Omit<Again, "of">): Def {
-    const fresh = new Map(
-      [...def.axes, ...(def.kind === "reduce" ? def.over : [])].map((axis) => [axis.id, newAxis(axis.size)]),
-    );
-    const axis = (id: number): Expr | undefined => {
-      const own = fresh.get(id);
-      return own && this.#pool.intern(axisExpr(own));
-    };
-    const load = (tensor: Tensor, index: readonly Expr[]): Expr | undefined => {
-      const other = named.get(tensor.id);
-      return other && this.#pool.intern(loadExpr(other, index));
-    };
-    const renamed = {
-      tensor: newTensor(def.tensor.dtype, def.tensor.shape),
-      axes: def.axes.map(({ id, size }) => fresh.get(id) ?? newAxis(size)),
-      body: this.#pool.rewrite(def.body, { axis, load }),
-      again: { ...again, of: def.again?.of ?? def.tensor.id },
-    };
-    if (def.kind === "map") return { ...def, ...renamed };
-    return { ...def, ...renamed, over: def.over.map(({ id, size }) => fresh.get(id) ?? newAxis(size)) };
   }
 
   #renamed<U extends Unit>(unit: U, named: ReadonlyMap<number, Tensor | undefined>): U {
@@ -307,12 +383,15 @@ class Rematerializer {
     return {
       ...unit,
       body: unit.body.map((inner) => this.#renamed(inner, named)),
-      carries: unit.carries.map((carry) => ({ ...carry, init: named.get(carry.init.id) ?? carry.init })),
+      carries: unit.carries.map((carry) => ({
+        ...carry,
+        init: named.get(carry.init.id) ?? carry.init,
+      })),
     };
   }
 
   /** What keeps it from running earlier: the last of what its first reader reads, or else what runs before that. */
-  #lastBefore(before: readonly Unit[], { tensor, peak, at }: Choice): number[] {
+  #lastBefore(before: readonly Unit[], { tensor, peak, at }: Repetition): number[] {
     const reader = this.#timeline.kernels.find(({ time }) => time === at)?.kernel;
     const read = new Set(reader ? boundTensors(reader).loaded : []);
     let [last, latest] = [null as Tensor | null, -1];
@@ -326,12 +405,15 @@ class Rematerializer {
     return last ? [last.id] : [];
   }
 
-  #reason({ tensor, at, saved, isDelayed, recipe }: Choice): string {
+  #reason({ tensor, at, saved, isDelayed, recipe }: Repetition): string {
     const label = this.#defs.get(tensor.id)?.labels.at(-1) ?? "a value";
     const reader = this.#timeline.kernels.find(({ time }) => time === at)?.kernel.name ?? "a loop";
-    const type = `${tensor.dtype}[${tensor.shape.join(",")}]`;
-    return `${type} of ${label} is computed ${isDelayed ? "only" : "again"} for ${reader}: saves ${count(saved)} bytes at the peak for ${count(recipe.flops)} FLOPs`;
+    return `${typeOf(tensor)} of ${label} is computed ${isDelayed ? "only" : "again"} for ${reader}: saves ${count(saved)} bytes at the peak for ${count(recipe.flops)} FLOPs`;
   }
+}
+
+function typeOf({ dtype, shape }: Tensor): string {
+  return `${dtype}[${shape.join(",")}]`;
 }
 
 function timeOf(moment: number): number {
@@ -354,18 +436,6 @@ function startsFrom({ carries, body }: LoopUnit, id: number): boolean {
   return (
     carries.some(({ init }) => init.id === id) || body.some((inner) => inner.kind === "loop" && startsFrom(inner, id))
   );
-}
-
-/** A definition as a kernel of its own. */
-function alone(def: Def): Kernel {
-  const { tensor, axes, body, labels } = def;
-  const shared = { name: labels.join("_"), rows: axes, reasons: [] };
-  return def.kind === "reduce"
-    ? {
-        ...shared,
-        stages: [{ kind: "reduce", axes: def.over, reductions: [{ id: tensor.id, reducer: def.reducer, body }] }],
-      }
-    : { ...shared, stages: [{ kind: "store", axes: [], once: false, stores: [{ tensor, index: [], value: body }] }] };
 }
 
 function count(value: number): string {

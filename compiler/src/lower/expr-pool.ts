@@ -9,6 +9,7 @@ import { simplifyIndex } from "./simplify-index.ts";
 /** What a rewrite replaces; `undefined` keeps the node. Replacements are not rewritten again. */
 export interface RewriteRules {
   readonly axis?: (id: number) => Expr | undefined;
+  readonly counter?: (id: number) => Expr | undefined;
   readonly load?: (tensor: Tensor, index: readonly Expr[]) => Expr | undefined;
   readonly reduced?: (reduction: number) => Expr | undefined;
 }
@@ -54,8 +55,9 @@ export class ExprPool {
     const visit = (child: Expr): Expr => this.rewrite(child, rules, memo);
     switch (expr.op) {
       case "const":
-      case "counter":
         return this.#make(expr);
+      case "counter":
+        return rules.counter?.(expr.loop.id) ?? this.#make(expr);
       case "axis":
         return rules.axis?.(expr.axis.id) ?? this.#make(expr);
       case "reduced":
