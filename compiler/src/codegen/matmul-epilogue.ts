@@ -101,7 +101,8 @@ export function writeEpilogue(epilogue: Epilogue, context: KernelContext): strin
 
 /**
  * Calls the epilogue for each of a thread's sums, which lie in variables: one call in a loop. Compilers of software
- * adapters spend more on an epilogue for each sum than on the product itself, up to seconds a kernel.
+ * adapters spend more on a long epilogue for each sum than on the product itself, up to seconds a kernel. In turn each
+ * iteration runs through all cases, so that short epilogues of many sums are better written one by one.
  */
 export function writeTileStores(
   writer: ExprWriter,

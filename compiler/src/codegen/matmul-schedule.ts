@@ -35,6 +35,8 @@ export interface RegisterSchedule extends Roles {
    * rows for all.
    */
   readonly threadsPerTile: number;
+  /** One epilogue in a loop over the thread's sums, not one for each of them: less to compile, more to run. */
+  readonly storesInLoop: boolean;
   readonly reasons: readonly string[];
 }
 
@@ -213,6 +215,7 @@ function registerCandidates(
           firstAlongK: ways.firstAlongK,
           secondAlongK: ways.secondAlongK,
           threadsPerTile,
+          storesInLoop: rowTile * columnTile * epilogue > mostUnrolledStores,
           reasons: ways.reasons,
         };
         candidates.push({ schedule, cost: registerCost(schedule, sizes, { epilogue, profile }) });
@@ -223,6 +226,9 @@ function registerCandidates(
 }
 
 const workgroupSize = 16;
+
+/** Bytes of code of a tile's epilogues, beyond which they are one in a loop. */
+const mostUnrolledStores = 80_000;
 
 interface RegisterWays {
   readonly threadsPerTile: number;

@@ -37,17 +37,17 @@ const product = {
   carried: 15,
   broadcast: 70,
   /** Of one sum among those of a tile, when they are stored. */
-  choice: 12,
+  choice: 300,
   instructionCache: 64_000,
   /** Large loops are what drivers compile longest: seconds where every load is unrolled. */
-  nanosecondsToCompile: 200,
+  nanosecondsToCompile: 40,
 } as const;
 /** The same in the loop of a stream, whose operands are computed beside its sums. */
 const stream = { lane: 28, carried: 55, broadcast: 40, operation: 84 } as const;
 const threadsAtOnce = 4;
 const nanosecondsPerByte = 0.037;
 /** Compiling a byte, as a share of the many runs that a kernel is compiled for. */
-const nanosecondsToCompile = 100;
+const nanosecondsToCompile = 30;
 
 /** Threads that an instruction of a software adapter runs for. */
 export function widthOf({ subgroupSize }: AdapterProfile): number {
@@ -111,8 +111,9 @@ export function registerCost(
   const arithmetic = (cells * (depth * product.multiply + product.carried) * threadsAtOnce) / widthOf(profile);
   const loop = first + second + shared + arithmetic;
   const sums = rowTile * columnTile;
-  const once = sums * (epilogue + sums * columnLanes * product.choice);
-  return softwareCost({ once, outside: epilogue, loop, iterations: k / depth }, threads);
+  const choices = schedule.storesInLoop ? sums * columnLanes * product.choice : 0;
+  const outside = schedule.storesInLoop ? epilogue : sums * epilogue;
+  return softwareCost({ once: sums * (epilogue + choices), outside, loop, iterations: k / depth }, threads);
 }
 
 export function stationaryCost(
