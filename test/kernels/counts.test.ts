@@ -4,6 +4,8 @@ import { grad, makeJaxpr, np, type NDArray, valueAndGrad } from "@fax/core";
 import { gelu, layerNorm, softmax, softmaxCrossEntropyWithIntegerLabels as crossEntropy } from "@fax/nn";
 import { adam, applyUpdates } from "@fax/optim";
 import { describe, expect, it } from "vitest";
+import { faxFunction } from "../bench/libraries/fax.ts";
+import { federatedRows } from "../bench/rows/federated.ts";
 
 /** What SwiftShader, the adapter that every machine has, and an ordinary desktop GPU through Dawn let a kernel bind. */
 const profiles: readonly AdapterProfile[] = [
@@ -173,6 +175,18 @@ describe("kernels per call", () => {
     expect(software && dispatches(software)).toBe(2);
     expect(gpu && dispatches(gpu)).toBe(1);
   });
+
+  it.each([...federatedRows(true), ...federatedRows(false)].map((row) => [row.name, row] as const))(
+    "%s: at most 10 for each local step",
+    (_, row) => {
+      const inputs = row.inputs().map(({ shape, dtype }) => np.zeros(shape, { dtype }));
+      for (const executable of executables(faxFunction({ ...row, inputs: [] }), inputs)) {
+        const loops = executable.steps.flatMap((step) => (step.kind === "loop" ? [step] : []));
+        expect(loops).toHaveLength(1);
+        expect(loops[0]?.body.filter(({ kind }) => kind === "dispatch").length).toBeLessThanOrEqual(10);
+      }
+    },
+  );
 
   it("the identical layers of a chain of 60 tanh(x @ w) share kernels", () => {
     const chain = (v: NDArray, m: NDArray): NDArray => {
