@@ -228,7 +228,7 @@ function registerCandidates(
 const workgroupSize = 16;
 
 /** Bytes of code of a tile's epilogues, beyond which they are one in a loop. */
-const mostUnrolledStores = 80_000;
+const mostUnrolledStores = 48_000;
 
 interface RegisterWays {
   readonly threadsPerTile: number;
