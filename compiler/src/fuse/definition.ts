@@ -1,4 +1,5 @@
 /** What fusion works on: one definition per tensor, over expressions of one pool. */
+import { loadsOf } from "../lower/expr-pool.ts";
 import type { Axis, Expr, LoopCounter, Reducer, Tensor } from "../lower/expr.ts";
 
 /** Of a definition that computes a value another time, so that it need not be kept in between. */
@@ -61,6 +62,18 @@ export type Unit = Def | LoopUnit;
 export function definedBy(unit: Unit): readonly Tensor[] {
   if (unit.kind !== "loop") return [unit.tensor];
   return [...unit.carries.map((carry) => carry.final), ...unit.stacked.map((stacked) => stacked.output)];
+}
+
+/** Tensors that a unit reads, by id. */
+export function readBy(unit: Unit): number[] {
+  const bodies = unit.kind === "loop" ? [...definitionsIn(unit.body)].map((def) => def.body) : [unit.body];
+  const read = loadsOf(bodies).map((load) => load.tensor.id);
+  return unit.kind === "loop" ? [...read, ...initsIn(unit)] : read;
+}
+
+function initsIn(loop: LoopUnit): number[] {
+  const inner = loop.body.flatMap((unit) => (unit.kind === "loop" ? initsIn(unit) : []));
+  return [...loop.carries.map((carry) => carry.init.id), ...inner];
 }
 
 /** Every definition, those of loop bodies included, in order. */

@@ -14,9 +14,9 @@ import { axisExpr, binaryExpr, constExpr, type Expr, type Tensor } from "../lowe
 import { ExprPool } from "../lower/expr-pool.ts";
 import type { Graph } from "../lower/graph.ts";
 import { Bundle } from "./bundle.ts";
-import { definedBy, type LoopUnit, type Unit } from "./definition.ts";
+import { definedBy, type LoopUnit, readBy, type Unit } from "./definition.ts";
 import { emitKernel, sideBySide } from "./emit.ts";
-import { groupUnits, readBy } from "./grouping.ts";
+import { groupUnits } from "./grouping.ts";
 import type { Arena, FusedProgram, FusedStep } from "./kernel.ts";
 import { materialize } from "./materialize.ts";
 import { type NormalGraph, normalizeGraph } from "./normalize.ts";

@@ -5,37 +5,25 @@
 import { invariant } from "../diagnostics/index.ts";
 import type { AdapterProfile } from "../executable.ts";
 import { type Bundle, bundle } from "./bundle.ts";
-import { formatAval, avalOf } from "../ir/aval.ts";
-import type { Axis, Expr, Tensor } from "../lower/expr.ts";
+import type { Axis, Tensor } from "../lower/expr.ts";
 import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
+import { typeText } from "../lower/print-expr.ts";
 import { costOf, dispatchCost, isContraction, maxSerialInner, minParallelRows, recomputed } from "./cost.ts";
-import {
-  type Carry,
-  type Def,
-  definedBy,
-  definitionsIn,
-  type LoopUnit,
-  type ReduceDef,
-  type Unit,
-} from "./definition.ts";
+import { DefUse, type StoredRegardless } from "./def-use.ts";
+import { type Carry, type Def, definedBy, type LoopUnit, readBy, type ReduceDef, type Unit } from "./definition.ts";
 import { dependsOn, Group, inOrder, type Member, type Scheduled, ScheduledLoop } from "./group.ts";
 import type { Arena } from "./kernel.ts";
 import { alignAlone, alignToProducer, alignToSibling, innerExtent, isContiguousInRow } from "./legality.ts";
 import { mixes, packGroups, type Role } from "./pack.ts";
-import { bytesOf, type Score, streamRows, type StreamedRows } from "./stream-rows.ts";
-import { mostScores, streamScores } from "./stream-scores.ts";
+import { streamProducts } from "./stream-products.ts";
 import { widen } from "./widen.ts";
 
 /** Up to this many elements it does not matter that a row's elements are not neighbours in memory. */
 const smallStrided = 65_536;
 
-export interface GroupingOptions {
+export interface GroupingOptions extends StoredRegardless {
   readonly maxBindings: number;
   readonly adapter: Pick<AdapterProfile, "class" | "limits"> | undefined;
-  /** Tensors that must be in memory whatever reads them. */
-  readonly forced: ReadonlySet<number>;
-  /** How many stacked outputs an element is stored to. */
-  readonly stackedStores: (tensor: number) => number;
   readonly reasons: ReadonlyMap<number, readonly string[]>;
   /** Of the loop that the level is the body of. */
   readonly carries: readonly Carry[];
@@ -52,21 +40,22 @@ export interface Grouped {
 }
 
 export function groupUnits(units: readonly Unit[], options: GroupingOptions, pool: ExprPool): Grouped {
-  const grouping = new Grouping(units, options, pool);
+  const uses = new DefUse(units, options);
+  const grouping = new Grouping(uses, options, pool);
   units.forEach((unit, order) => {
     if (unit.kind === "loop") grouping.addLoop(unit, order);
     else grouping.addDef(unit, order);
   });
   const arenas = grouping.pack();
   grouping.absorbScalars();
-  grouping.streamScores();
-  grouping.streamRows();
-  const bound = (group: Group): number[] => grouping.boundBy(group);
-  const { maxBindings, carries } = options;
+  const { scheduled, homes } = grouping;
+  const { maxBindings, carries, adapter } = options;
+  if (adapter) streamProducts({ scheduled, uses, maxBindings, adapter, pool });
+  const bound = (group: Group): number[] => uses.boundBy(group);
   return {
     arenas,
-    scheduled: inOrder(bundle(inOrder(grouping.scheduled), { maxBindings, carries, bound, homes: grouping.homes })),
-    isStored: (tensor, group) => grouping.isStored(tensor.id, new Set(group.byTensor.keys())),
+    scheduled: inOrder(bundle(inOrder(scheduled), { maxBindings, carries, bound, homes })),
+    isStored: (tensor, group) => uses.isStored(tensor.id, group.byTensor),
   };
 }
 
@@ -88,32 +77,23 @@ class Grouping {
   readonly scheduled: (Group | ScheduledLoop)[] = [];
   readonly #options: GroupingOptions;
   readonly #pool: ExprPool;
+  readonly #uses: DefUse;
   /** In order of their start, and by the sizes of their rows. */
   readonly #places = new Map<Group, number>();
   readonly #byRows = new Map<string, Group[]>();
-  readonly #producers = new Map<number, Group | ScheduledLoop>();
   /** The arena that a tensor lies in, or is. */
   readonly #homes = new Map<number, Arena>();
-  /** Arenas' own tensors: they are in memory, since what lies there is. */
-  readonly #arenas = new Set<number>();
-  /** Definitions (by tensor) and loops that read a tensor. */
-  readonly #readers = new Map<number, Set<number | LoopUnit>>();
 
-  constructor(units: readonly Unit[], options: GroupingOptions, pool: ExprPool) {
+  constructor(uses: DefUse, options: GroupingOptions, pool: ExprPool) {
+    this.#uses = uses;
     this.#options = options;
     this.#pool = pool;
-    for (const unit of units) {
-      for (const tensor of readBy(unit)) {
-        const readers = this.#readers.get(tensor) ?? new Set();
-        this.#readers.set(tensor, readers.add(unit.kind === "loop" ? unit : unit.tensor.id));
-      }
-    }
   }
 
   addLoop(unit: LoopUnit, order: number): void {
     const loop = new ScheduledLoop(unit, order);
     for (const tensor of readBy(unit)) this.#depend(loop, tensor);
-    for (const tensor of definedBy(unit)) this.#producers.set(tensor.id, loop);
+    for (const tensor of definedBy(unit)) this.#uses.setProducer(tensor.id, loop);
     this.scheduled.push(loop);
   }
 
@@ -125,7 +105,7 @@ class Grouping {
     group.order = order;
     if (def.again) group.reasons.push(def.again.reason);
     group.reasons.push(reason, ...(this.#options.reasons.get(def.tensor.id) ?? []));
-    this.#producers.set(def.tensor.id, group);
+    this.#uses.setProducer(def.tensor.id, group);
   }
 
   get homes(): ReadonlyMap<number, Arena> {
@@ -135,15 +115,14 @@ class Grouping {
   /** Kernels that do the same to tensors of their own become one, over arenas. */
   pack(): readonly Arena[] {
     const { maxBindings, roleOf } = this.#options;
-    const isStored = (tensor: Tensor, group: Group): boolean =>
-      this.isStored(tensor.id, new Set(group.byTensor.keys()));
+    const isStored = (tensor: Tensor, group: Group): boolean => this.#uses.isStored(tensor.id, group.byTensor);
     const { arenas, packs } = packGroups(this.scheduled, { maxBindings, roleOf, isStored }, this.#pool);
     for (const arena of arenas) {
-      this.#arenas.add(arena.tensor.id);
+      this.#uses.addArena(arena.tensor.id);
       for (const { tensor } of [arena, ...arena.members]) this.#homes.set(tensor.id, arena);
     }
     for (const { pack, parts } of packs) {
-      for (const tensor of parts.flatMap((part) => [...part.byTensor.keys()])) this.#producers.set(tensor, pack);
+      for (const tensor of parts.flatMap((part) => [...part.byTensor.keys()])) this.#uses.setProducer(tensor, pack);
     }
     return arenas;
   }
@@ -160,122 +139,8 @@ class Grouping {
       this.scheduled.splice(this.scheduled.indexOf(scalars), 1);
       for (const item of this.scheduled)
         if (item !== host && item.dependencies.delete(scalars)) item.dependencies.add(host);
-      for (const tensor of scalars.byTensor.keys()) this.#producers.set(tensor, host);
+      for (const tensor of scalars.byTensor.keys()) this.#uses.setProducer(tensor, host);
     }
-  }
-
-  /** Products that one kernel reads along its loop may be computed there. */
-  streamScores(): void {
-    const { adapter } = this.#options;
-    if (!adapter) return;
-    for (const group of this.scheduled.filter((item) => item instanceof Group && item.columns.length > 0)) {
-      if (!(group instanceof Group)) continue;
-      for (const product of group.dependencies) {
-        const read = product instanceof Group ? this.#readBy(product, group) : null;
-        if (!(product instanceof Group) || read === null) continue;
-        const streaming = streamScores(group, product, read, adapter, this.#pool);
-        const refusal = "refusal" in streaming ? streaming.refusal : this.#refuseInPlace(group, product, read);
-        if ("refusal" in streaming || refusal !== null) {
-          group.reasons.push(`reads ${typeOf(read)} from memory: ${refusal ?? ""}`);
-          continue;
-        }
-        group.computeInPlace(streaming.inPlace, this.#pool);
-        group.reasons.push(...product.reasons, streaming.reason);
-        this.scheduled.splice(this.scheduled.indexOf(product), 1);
-      }
-    }
-  }
-
-  /** Rows that stand between products may do so without memory for their elements. */
-  streamRows(): void {
-    const { adapter } = this.#options;
-    if (!adapter) return;
-    for (const rows of this.scheduled.filter((item) => item instanceof Group && !item.contraction && item.reduces)) {
-      if (!(rows instanceof Group)) continue;
-      const inside = new Set(rows.byTensor.keys());
-      const elements = rows.members.filter(
-        ({ def, inner }) => def.kind === "map" && inner.length > 0 && this.isStored(def.tensor.id, inside),
-      );
-      const readers = this.#productsThatRead(elements);
-      const scores = [...rows.dependencies].flatMap((product): Score[] => {
-        const read = product instanceof Group && product.contraction ? this.#readBy(product, rows) : null;
-        return product instanceof Group && read ? [{ product, read }] : [];
-      });
-      if (readers === null || scores.length === 0 || rows.members.some(({ once }) => once)) continue;
-      const { largest, all } = bytesOf(elements, scores);
-      if (all <= mostScores && largest <= adapter.limits.maxStorageBufferBindingSize) continue;
-      const streamed = streamRows(rows, elements, scores, readers, this.#pool);
-      if (streamed === null || !this.#bindsStreamed(rows, streamed)) continue;
-      this.#applyStreamed(rows, elements, streamed, all);
-    }
-  }
-
-  /** The products that read them, if nothing else does. */
-  #productsThatRead(elements: readonly Member[]): Group[] | null {
-    const products = new Set<Group>();
-    for (const { def } of elements) {
-      const { id } = def.tensor;
-      if (this.#options.forced.has(id) || this.#options.stackedStores(id) > 0) return null;
-      for (const reader of this.#readers.get(id) ?? []) {
-        if (typeof reader !== "number") return null;
-        const group = this.#producers.get(reader);
-        if (!(group instanceof Group)) return null;
-        if (group.contraction) products.add(group);
-        else if (!group.byTensor.has(id)) return null;
-      }
-    }
-    return products.size > 0 ? [...products] : null;
-  }
-
-  #bindsStreamed(rows: Group, { scores, readers, reduced }: StreamedRows): boolean {
-    const { maxBindings } = this.#options;
-    const read = (bodies: readonly Expr[]): number[] => loadsOf(bodies).map(({ tensor }) => tensor.id);
-    const ofRows = new Set([...rows.loaded().keys(), ...read(scores.map(({ sum }) => sum.body))]);
-    if (ofRows.size + reduced.length > maxBindings) return false;
-    return readers.every(({ group, body, inner }) => {
-      const bound = new Set([...this.boundBy(group), ...read([body, ...inner.map((sum) => sum.body)])]);
-      return bound.size <= maxBindings;
-    });
-  }
-
-  #applyStreamed(rows: Group, elements: readonly Member[], streamed: StreamedRows, bytes: number): void {
-    const { scores, readers, reduced } = streamed;
-    const why = `its factor is computed from what the rows reduce: no ${bytes.toLocaleString("en-US")} bytes for scores and what is made of them`;
-    for (const { group, body, columns, inner } of readers) {
-      group.stream(body, columns, inner);
-      group.reasons.push(why);
-      for (const { from } of scores) for (const dependency of from.dependencies) group.dependencies.add(dependency);
-      for (const tensor of reduced) {
-        const known = this.#readers.get(tensor.id) ?? new Set();
-        const [product] = group.members;
-        if (product) this.#readers.set(tensor.id, known.add(product.def.tensor.id));
-      }
-    }
-    rows.drop(elements);
-    for (const known of this.#readers.values()) for (const { def } of elements) known.delete(def.tensor.id);
-    for (const score of scores) {
-      rows.computeInPlace(score, this.#pool);
-      this.scheduled.splice(this.scheduled.indexOf(score.from), 1);
-    }
-    rows.reasons.push("stores what it reduces alone: the products that read its elements compute them");
-  }
-
-  /** What one group alone reads from another that gives nothing else. */
-  #readBy(from: Group, group: Group): Tensor | null {
-    const inside = new Set(from.byTensor.keys());
-    const [only, ...others] = from.members.filter(({ def }) => this.isStored(def.tensor.id, inside));
-    const isGiven = from.members.some(({ def }) => this.#options.stackedStores(def.tensor.id) > 0);
-    if (!only || others.length > 0 || isGiven || this.#options.forced.has(only.def.tensor.id)) return null;
-    const readers = [...(this.#readers.get(only.def.tensor.id) ?? [])];
-    const alone = readers.every((reader) => typeof reader === "number" && group.byTensor.has(reader));
-    return alone ? only.def.tensor : null;
-  }
-
-  #refuseInPlace(group: Group, from: Group, read: Tensor): string | null {
-    const bound = new Set([...this.boundBy(group), ...from.loaded().keys()]);
-    bound.delete(read.id);
-    const { maxBindings } = this.#options;
-    return bound.size > maxBindings ? `it would bind ${bound.size} buffers, ${maxBindings} are allowed` : null;
   }
 
   #canHost(host: Group, scalars: Group): boolean {
@@ -289,20 +154,20 @@ class Grouping {
     const inside = new Set([...host.byTensor.keys(), ...scalars.byTensor.keys()]);
     const loaded = new Set([...host.loaded().keys(), ...scalars.loaded().keys()]);
     const read = [...loaded].filter((tensor) => !scalars.byTensor.has(tensor)).length;
-    const stored = [...inside].filter((tensor) => this.isStored(tensor, inside)).length;
-    const stacked = [...inside].reduce((sum, tensor) => sum + this.#options.stackedStores(tensor), 0);
+    const stored = [...inside].filter((tensor) => this.#uses.isStored(tensor, inside)).length;
+    const stacked = [...inside].reduce((sum, tensor) => sum + this.#uses.stackedStores(tensor), 0);
     return read + stored + stacked <= this.#options.maxBindings;
   }
 
   #depend(item: Scheduled, tensor: number): void {
-    const producer = this.#producers.get(tensor);
+    const producer = this.#uses.producerOf(tensor);
     if (producer && producer !== item) item.dependencies.add(producer);
   }
 
   #choose(def: Def, order: number): Choice {
     const refusals: string[] = [];
-    const dependencies = new Set(neededBy(def).map((tensor) => this.#producers.get(tensor)));
-    const read = new Set(readBy(def).map((tensor) => this.#producers.get(tensor)));
+    const dependencies = new Set(neededBy(def).map((tensor) => this.#uses.producerOf(tensor)));
+    const read = new Set(readBy(def).map((tensor) => this.#uses.producerOf(tensor)));
     const producers = [...read].filter((item): item is Group => item instanceof Group && mayHold(item, def));
     for (const group of producers.sort((a, b) => this.#placeOf(b) - this.#placeOf(a))) {
       const attempt = this.#tryVertical(group, def, dependencies);
@@ -355,7 +220,7 @@ class Grouping {
 
   #tryWiden(group: Group, def: ReduceDef): Attempt {
     const inside = new Set([...group.byTensor.keys(), def.tensor.id]);
-    const widened = widen(group, def, (tensor) => this.isStored(tensor, inside), this.#pool);
+    const widened = widen(group, def, (tensor) => this.#uses.isStored(tensor, inside), this.#pool);
     if ("refusal" in widened) return widened;
     const refusal = this.#refuseBindings(group, widened.member);
     if (refusal !== null) return { refusal };
@@ -393,28 +258,10 @@ class Grouping {
     for (const load of loadsOf([member.body])) bound.add(load.tensor.id);
     let count = bound.size;
     const inside = new Set([...group.byTensor.keys(), member.def.tensor.id]);
-    for (const tensor of inside) count += Number(this.isStored(tensor, inside)) + this.#options.stackedStores(tensor);
+    for (const tensor of inside)
+      count += Number(this.#uses.isStored(tensor, inside)) + this.#uses.stackedStores(tensor);
     const { maxBindings } = this.#options;
     return count > maxBindings ? `it would bind ${count} buffers, ${maxBindings} are allowed` : null;
-  }
-
-  /** Tensors that the group's kernel binds; those that it stores rows of count once for each. */
-  boundBy(group: Group): number[] {
-    const inside = new Set(group.byTensor.keys());
-    const stored = [...inside].filter((tensor) => this.isStored(tensor, inside));
-    const stacked = [...inside].flatMap((tensor) =>
-      Array.from({ length: this.#options.stackedStores(tensor) }, (_, i) => -1 - tensor - i / 1024),
-    );
-    return [...group.loaded().keys(), ...stored, ...stacked];
-  }
-
-  isStored(tensor: number, inside: ReadonlySet<number>): boolean {
-    const readers = [...(this.#readers.get(tensor) ?? [])];
-    return (
-      this.#options.forced.has(tensor) ||
-      this.#arenas.has(tensor) ||
-      readers.some((reader) => typeof reader !== "number" || !inside.has(reader))
-    );
   }
 }
 
@@ -426,18 +273,6 @@ function mayHold(group: Group, def: Def): boolean {
 /** Tensors that must be there before a definition runs, by id. */
 function neededBy(def: Def): number[] {
   return [...readBy(def), ...(def.again?.after ?? [])];
-}
-
-/** Tensors that a unit reads, by id. */
-export function readBy(unit: Unit): number[] {
-  const bodies = unit.kind === "loop" ? [...definitionsIn(unit.body)].map((def) => def.body) : [unit.body];
-  const read = loadsOf(bodies).map((load) => load.tensor.id);
-  return unit.kind === "loop" ? [...read, ...initsIn(unit)] : read;
-}
-
-function initsIn(loop: LoopUnit): number[] {
-  const inner = loop.body.flatMap((unit) => (unit.kind === "loop" ? initsIn(unit) : []));
-  return [...loop.carries.map((carry) => carry.init.id), ...inner];
 }
 
 /** Why a member does not suit the group's rows, or null. */
@@ -456,11 +291,7 @@ function refuseInner(group: Group, member: Member): string | null {
 }
 
 function describe(def: Def): string {
-  return `${def.labels.at(-1) ?? "value"} ${typeOf(def.tensor)}`;
-}
-
-function typeOf(tensor: Tensor): string {
-  return formatAval(avalOf(tensor.dtype, tensor.shape), false);
+  return `${def.labels.at(-1) ?? "value"} ${typeText(def.tensor)}`;
 }
 
 function sourceName(group: Group, def: Def): string {
