@@ -51,6 +51,15 @@ interface Draft {
   crossesLoops: boolean;
 }
 
+/** The time of the step that reads or writes at a moment of a lifetime. */
+export function timeOf(moment: number): number {
+  return Math.floor(moment / 2);
+}
+
+export function kernelAt(time: number, { kernels }: Timeline): Kernel | undefined {
+  return kernels.find((timed) => timed.time === time)?.kernel;
+}
+
 export function timelineOf(program: FusedProgram): Timeline {
   const drafts = new Map<number, Draft>();
   const kernels: TimedKernel[] = [];

@@ -9,11 +9,16 @@ import type { Tensor } from "../lower/expr.ts";
 import { writesOver } from "./in-place.ts";
 import { boundTensors } from "./kernel-tensors.ts";
 import type { FusedProgram } from "./kernel.ts";
-import { type Lifetime, type Timeline, timelineOf } from "./lifetimes.ts";
+import { type Lifetime, type Timeline, timelineOf, timeOf } from "./lifetimes.ts";
 
 /** Bytes of a tensor in device memory: WebGPU binds and copies multiples of four bytes, and nothing empty. */
 export function bytesOfTensor({ shape, dtype }: Tensor, profile: AdapterProfile): number {
   return Math.max(4, Math.ceil((sizeOf(shape) * storageBytes(dtype, profile)) / 4) * 4);
+}
+
+/** What that takes of a device. */
+export function allocatedBytesOf(tensor: Tensor, profile: AdapterProfile): number {
+  return allocatedBytes(bytesOfTensor(tensor, profile));
 }
 
 /** By time, as in `Timeline`: bytes alive while the step of that time runs. */
@@ -31,19 +36,19 @@ export function liveBytes(
     if (members.some((member) => inputs.has(member.tensor.id))) inputs.add(tensor.id);
     if (members.every((member) => given.has(member.tensor.id))) given.add(tensor.id);
   }
-  const bytesOf = (tensor: Tensor): number => allocatedBytes(bytesOfTensor(tensor, profile));
+  const bytesOf = (tensor: Tensor): number => allocatedBytesOf(tensor, profile);
   const sumOf = (tensors: Iterable<Tensor>): number => [...tensors].reduce((sum, tensor) => sum + bytesOf(tensor), 0);
   const values = withoutAliases(timeline).filter(({ tensor }) => !inside.has(tensor.id));
-  const times = 1 + Math.max(0, ...values.map(({ end }) => Math.floor(end / 2)));
+  const times = 1 + Math.max(0, ...values.map(({ end }) => timeOf(end)));
   const live = Array.from({ length: times }, () => 0);
   const add = (from: number, to: number, bytes: number): void => {
     for (let time = from; time <= to; time++) live[time] = (live[time] ?? 0) + bytes;
   };
   for (const { tensor, start, end } of values) {
     const bytes = bytesOf(tensor);
-    if (!inputs.has(tensor.id)) add(Math.floor(start / 2), Math.floor(end / 2), bytes);
+    if (!inputs.has(tensor.id)) add(timeOf(start), timeOf(end), bytes);
     // The place of a donated input is there for others once it is read for the last time.
-    else if (given.has(tensor.id)) add(Math.floor(end / 2) + 1, times - 1, -bytes);
+    else if (given.has(tensor.id)) add(timeOf(end) + 1, times - 1, -bytes);
   }
   for (const [time, pairs] of inPlacePairs(timeline)) {
     const ending = new Set<Tensor>();

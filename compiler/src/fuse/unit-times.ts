@@ -8,7 +8,7 @@ import { isMovement } from "./cost.ts";
 import { type Def, definedBy, type LoopUnit, type Unit } from "./definition.ts";
 import { partsOf } from "./kernel.ts";
 import { boundTensors } from "./kernel-tensors.ts";
-import type { LoopSpan, Timeline } from "./lifetimes.ts";
+import { type LoopSpan, type Timeline, timeOf } from "./lifetimes.ts";
 
 export interface Span {
   readonly first: number;
@@ -26,7 +26,7 @@ export class UnitTimes {
   constructor(units: readonly Unit[], timeline: Timeline) {
     this.#timeline = timeline;
     this.#loops = new Map(timeline.loops.map((loop) => [loop.step.counter.id, loop]));
-    for (const { tensor, start } of timeline.lifetimes.values()) this.#computed.set(tensor.id, Math.floor(start / 2));
+    for (const { tensor, start } of timeline.lifetimes.values()) this.#computed.set(tensor.id, timeOf(start));
     for (const { kernel, time } of timeline.kernels) {
       for (const tensor of boundTensors(kernel).stored) this.#computed.set(tensor.id, time);
       for (const stage of partsOf(kernel).flatMap((part) => part.stages)) {
