@@ -23,7 +23,7 @@ const typesOnly = { primitives: ["lower", "transforms"] };
 
 const inRoom = (room) =>
   room.endsWith(".ts") ? `^compiler/src/${room.replace(".", "\\.")}$` : `^compiler/src/${room}/`;
-const tests = "\\.test\\.ts$";
+const tests = "\\.test(-support)?\\.ts$";
 
 const roomRules = Object.entries(rooms).flatMap(([room, below]) => {
   const own = [room, ...below].map(inRoom);

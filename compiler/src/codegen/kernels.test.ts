@@ -1,5 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
+import { describe, expect, it } from "vitest";
 import { FaxError } from "../diagnostics/index.ts";
 import { type AdapterProfile, baselineProfile, type Executable } from "../executable.ts";
 import type { FusedProgram, Kernel } from "../fuse/kernel.ts";
@@ -22,21 +21,13 @@ import {
   unaryExpr,
 } from "../lower/expr.ts";
 import { generateExecutable } from "./assemble.ts";
-import { plainPlan, programOf, runExecutable, runKernels } from "./on-device.test-support.ts";
+import { plainPlan, programOf, runExecutable, runKernels, softwareDevice } from "./on-device.test-support.ts";
 
-let device: WebGPUDevice;
-/** The same adapter, scheduled as if it were hardware. */
-let asGpu: AdapterProfile;
-beforeAll(async () => {
-  const opened = await openDevice("software");
-  if (!opened.device) throw new Error(opened.reason);
-  device = opened.device;
-  asGpu = { ...device.profile, class: "gpu" };
-});
-afterAll(() => device.destroy());
+const device = softwareDevice();
 
 const profiles = ["cpu", "gpu"] as const;
-const profileOf = (name: "cpu" | "gpu"): AdapterProfile => (name === "gpu" ? asGpu : device.profile);
+/** The adapter as it is, or scheduled as if it were hardware. */
+const profileOf = (name: "cpu" | "gpu"): AdapterProfile => ({ ...device().profile, class: name });
 
 /** Numbers without a pattern that a wrong index could hit, small enough that sums are nearly exact. */
 function fill(size: number, seed = 1): Float32Array {
@@ -87,7 +78,7 @@ describe.each(profiles)("elementwise kernels (%s)", (profile) => {
       ]);
       const [data, b] = [fill(sizeOf(shape)), fill(shape[shape.length - 1] ?? 1, 2)];
       const { results } = await runKernels(
-        device,
+        device(),
         [kernel],
         [
           [x, data],
@@ -120,7 +111,7 @@ describe.each(profiles)("elementwise kernels (%s)", (profile) => {
     const y = newTensor("f32", [6, 4]);
     const kernel = elementwise("pad", [i, j], [[y, selectExpr(inside, loadExpr(x, [row, reversed]), f32(-1))]]);
     const data = fill(12);
-    const { results } = await runKernels(device, [kernel], [[x, data]], [y], profileOf(profile));
+    const { results } = await runKernels(device(), [kernel], [[x, data]], [y], profileOf(profile));
     const want = Array.from({ length: 24 }, (_, p) => {
       const [c, r] = [Math.floor(p / 4), (p % 4) - 1];
       return r >= 0 && r < 3 && c < 4 ? data[r * 4 + 3 - c] : -1;
@@ -134,7 +125,7 @@ describe.each(profiles)("elementwise kernels (%s)", (profile) => {
     const kernel = elementwise("gather", [i, j], [[y, loadExpr(table, [at(labels, i), axisExpr(j)])]]);
     const [data, picks] = [fill(20), [4, 0, 2, 2, 1, 3]];
     const { results } = await runKernels(
-      device,
+      device(),
       [kernel],
       [
         [table, data],
@@ -158,7 +149,7 @@ it.each([
   const data = Float32Array.from({ length: size }, (_, n) => n % 1000);
   const profile = profileOf(name);
   const narrow = { ...profile, limits: { ...profile.limits, maxComputeWorkgroupsPerDimension: 100 } };
-  const { executable, results } = await runKernels(device, [kernel], [[x, data]], [y], narrow);
+  const { executable, results } = await runKernels(device(), [kernel], [[x, data]], [y], narrow);
   expect(executable.steps[0]).toMatchObject({ workgroups: [100, second, 1] });
   expect(Array.from(results[0] ?? []).every((v, n) => v === (n % 1000) + 1)).toBe(true);
 });
@@ -173,11 +164,11 @@ it("writes in place when input and output share a buffer", async () => {
     elementwise("copy", [k], [[y, at(b, k)]]),
   ];
   const program = programOf(kernels, [x], [y]);
-  const plan = plainPlan(program, kernels, device.profile, new Map([[b, a]]));
-  const executable = generateExecutable(program, plan, device.profile);
+  const plan = plainPlan(program, kernels, device().profile, new Map([[b, a]]));
+  const executable = generateExecutable(program, plan, device().profile);
   expect(executable.kernels.find(({ name }) => name === "square")?.bindings).toEqual([{ access: "read_write" }]);
   expect(executable.kernels.filter(({ name }) => name === "copy")).toHaveLength(1);
-  const [result] = await runExecutable(device, executable, [fill(8)]);
+  const [result] = await runExecutable(device(), executable, [fill(8)]);
   expect(
     mismatches(
       result,
@@ -244,7 +235,7 @@ describe.each(profiles)("reductions (%s)", (profile) => {
       : fill(r * c);
     const values = reducer === "prod" ? Array.from(data, (v) => 1 + v / 1e4) : data;
     const { results } = await runKernels(
-      device,
+      device(),
       [reduceKernel(reducer, y, [i], [j], at(x, i, j))],
       [[x, values]],
       [y],
@@ -262,7 +253,7 @@ describe.each(profiles)("reductions (%s)", (profile) => {
     const columns = newTensor("f32", [8]);
     const middle = newTensor("f32", [5]);
     const { results } = await runKernels(
-      device,
+      device(),
       [
         reduceKernel("sum", columns, [c], [a, b], at(x, a, b, c)),
         reduceKernel("max", middle, [b], [c, a], at(x, a, b, c)),
@@ -294,7 +285,7 @@ describe.each(profiles)("reductions (%s)", (profile) => {
     data.fill(-Infinity, 900);
     const y = newTensor("i32", [4]);
     const { results } = await runKernels(
-      device,
+      device(),
       [reduceKernel("argmax", y, [i], [j, k], at(x, i, j, k))],
       [[x, data]],
       [y],
@@ -339,7 +330,7 @@ it.each(
 )("softmax of rows (%s) [%i,%i]", async (profile, r, c) => {
   const [x, y] = [newTensor("f32", [r, c]), newTensor("f32", [r, c])];
   const data = fill(r * c);
-  const { results } = await runKernels(device, [softmax(x, y)], [[x, data]], [y], profileOf(profile));
+  const { results } = await runKernels(device(), [softmax(x, y)], [[x, data]], [y], profileOf(profile));
   const want: number[] = [];
   for (let i = 0; i < r; i++) {
     const row = Array.from(data.slice(i * c, i * c + c), Math.exp);
@@ -428,7 +419,7 @@ describe.each(profiles)("matrix products (%s)", (profile) => {
       const { x, y, bias, out, kernel } = matmul(batch, m, n, k, [left, right]);
       const data = [fill(batch * m * k), fill(batch * n * k, 3), fill(n, 5)] as const;
       const { results } = await runKernels(
-        device,
+        device(),
         [kernel],
         [
           [x, data[0]],
@@ -462,7 +453,7 @@ describe.each(profiles)("matrix products (%s)", (profile) => {
     };
     const [p, q] = [fill(120), fill(160, 2)];
     const { results } = await runKernels(
-      device,
+      device(),
       [kernel],
       [
         [x, p],
@@ -529,10 +520,10 @@ describe("loops", () => {
         peakLowerBound: 32,
         reasons: [],
       },
-      device.profile,
+      device().profile,
     );
     expect(executable.kernels[0]?.counters).toBe(2);
-    const [result4] = await runExecutable(device, executable, [[1, 2, 3, 4]]);
+    const [result4] = await runExecutable(device(), executable, [[1, 2, 3, 4]]);
     const total = 4 * (0 + 10 + 20) + 3 * 6;
     expect(Array.from(result4 ?? [])).toEqual([1, 2, 3, 4].map((v) => v + total));
   });

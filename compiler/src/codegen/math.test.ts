@@ -1,5 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
+import { describe, expect, it } from "vitest";
 import type { Kernel } from "../fuse/kernel.ts";
 import type { DType } from "../ir/dtype.ts";
 import { roundToF16 } from "../ir/host-array.ts";
@@ -17,15 +16,9 @@ import {
   type UnaryFn,
   unaryExpr,
 } from "../lower/expr.ts";
-import { runKernels } from "./on-device.test-support.ts";
+import { runKernels, softwareDevice } from "./on-device.test-support.ts";
 
-let device: WebGPUDevice;
-beforeAll(async () => {
-  const opened = await openDevice("software");
-  if (!opened.device) throw new Error(opened.reason);
-  device = opened.device;
-});
-afterAll(() => device.destroy());
+const device = softwareDevice();
 
 const nan = Number.NaN;
 const inf = Number.POSITIVE_INFINITY;
@@ -48,7 +41,7 @@ async function map(
     reasons: [],
   };
   const { results } = await runKernels(
-    device,
+    device(),
     [kernel],
     inputs.map((tensor, i) => [tensor, arrays[i] ?? []] as const),
     [output],

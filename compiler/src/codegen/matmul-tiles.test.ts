@@ -1,22 +1,15 @@
 /** Tiles of products, however they are loaded, at sizes that they do not divide. */
-import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { AdapterProfile } from "../executable.ts";
 import { evaluateFused } from "../fuse/evaluate-kernels.test-support.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import { sizeOf } from "../ir/shape.ts";
 import { axisExpr, binaryExpr, type Expr, loadExpr, newAxis, newTensor, type Tensor } from "../lower/expr.ts";
 import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
-import { plainPlan, programOf, runExecutable } from "./on-device.test-support.ts";
+import { executableOf, plainPlan, programOf, runExecutable, softwareDevice } from "./on-device.test-support.ts";
 import { describeSchedule, type Schedule } from "./schedule.ts";
 
-let device: WebGPUDevice;
-beforeAll(async () => {
-  const opened = await openDevice("software");
-  if (!opened.device) throw new Error(opened.reason);
-  device = opened.device;
-});
-afterAll(() => device.destroy());
+const device = softwareDevice();
 
 interface Layout {
   readonly m: number;
@@ -85,7 +78,7 @@ describe.each(["cpu", "gpu"] as const)("products by tiles, on adapters of class 
     const store = kernel.stages.at(-1);
     const output = store?.kind === "store" ? store.stores[0]?.tensor : undefined;
     if (!output) throw new Error("the product is stored");
-    const profile: AdapterProfile = { ...device.profile, class: adapter };
+    const profile: AdapterProfile = { ...device().profile, class: adapter };
     const program = programOf([kernel], inputs, [output]);
     // The result takes the place of what is added to it: a tile that were stored twice would add twice.
     const plan = plainPlan(program, [kernel], profile, new Map([[inputs[2] as Tensor, output]]));
@@ -108,23 +101,11 @@ describe.each(["cpu", "gpu"] as const)("products by tiles, on adapters of class 
     const shares = [...schedules.values()].some((s) => s.kind === "matmul-registers" && s.threadsPerTile > 1);
     expect(shares).toBe(adapter === "cpu");
     for (const schedule of schedules.values()) {
-      const { code, buffers: bound, workgroups } = generateKernel(kernel, { assignment, profile, loops: [], schedule });
-      const value = (tensor: Tensor) => ({ dtype: tensor.dtype, shape: tensor.shape, buffer: assignment(tensor) });
-      const [result] = await runExecutable(
-        device,
-        {
-          buffers,
-          kernels: [code],
-          steps: [{ kind: "dispatch", kernel: 0, buffers: bound, workgroups, flops: 0, bytesMoved: 0 }],
-          inputs: inputs.map(value),
-          outputs: [value(output)],
-          peakBytes: 0,
-          peakLowerBound: 0,
-        },
-        data,
-      );
+      const generated = generateKernel(kernel, { assignment, profile, loops: [], schedule });
+      const executable = executableOf(generated, program, { ...plan, buffers });
+      const [result] = await runExecutable(device(), executable, data);
       const apart = (expected ?? []).map((want, i) => Math.abs(want - (result?.[i] ?? NaN)));
-      expect(Math.max(...apart), `${describeSchedule(schedule)}\n${code.source}`).toBeLessThan(1e-3);
+      expect(Math.max(...apart), `${describeSchedule(schedule)}\n${generated.code.source}`).toBeLessThan(1e-3);
     }
   });
 });

@@ -1,22 +1,30 @@
 /** Runs hand-made kernels on a device, each tensor in a buffer of its own unless said otherwise. */
-import type { AdapterProfile, BufferSpec, Executable } from "../executable.ts";
-import { storageBytes } from "../executable.ts";
+import { type BufferHandle, openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
+import { afterAll, beforeAll } from "vitest";
+import { type AdapterProfile, type BufferSpec, type Executable, storageBytes, type ValueSpec } from "../executable.ts";
 import type { FusedProgram, Kernel } from "../fuse/kernel.ts";
 import type { MemoryPlan } from "../fuse/memory-plan-types.ts";
 import type { DType } from "../ir/dtype.ts";
-import { type HostArray, type HostData, hostArray } from "../ir/host-array.ts";
+import { type HostData, hostArray } from "../ir/host-array.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { Tensor } from "../lower/expr.ts";
 import { generateExecutable } from "./assemble.ts";
 import { bindingsOf } from "./bindings.ts";
+import type { GeneratedKernel } from "./generate-kernel.ts";
 
-/** What the tests need of a device. */
-export interface Runner<Handle> {
-  readonly profile: AdapterProfile;
-  upload(data: HostArray): Handle;
-  execute(executable: Executable, inputs: readonly Handle[]): Handle[];
-  read(handle: Handle, dtype: DType, size: number): Promise<HostData>;
-  release(handle: Handle): void;
+/** The software adapter, open while the tests of a file run. */
+export function softwareDevice(): () => WebGPUDevice {
+  let device: WebGPUDevice | null = null;
+  beforeAll(async () => {
+    const opened = await openDevice("software");
+    if (opened.device === null) throw new Error(opened.reason);
+    device = opened.device;
+  });
+  afterAll(() => device?.destroy());
+  return () => {
+    if (device === null) throw new Error("the device opens when the tests begin");
+    return device;
+  };
 }
 
 /** A plan in which every tensor has a buffer, and those that `aliases` names have that of another. */
@@ -54,8 +62,8 @@ export function programOf(
 }
 
 /** The executable of a list of kernels, and the outputs' elements. */
-export async function runKernels<Handle>(
-  device: Runner<Handle>,
+export async function runKernels(
+  device: WebGPUDevice,
   kernels: readonly Kernel[],
   inputs: readonly (readonly [Tensor, ArrayLike<number>])[],
   outputs: readonly Tensor[],
@@ -77,8 +85,30 @@ export async function runKernels<Handle>(
   };
 }
 
-export async function runExecutable<Handle>(
-  device: Runner<Handle>,
+/** The executable of one kernel that is generated already. */
+export function executableOf(
+  { code, buffers, workgroups }: GeneratedKernel,
+  { inputs, outputs }: Pick<FusedProgram, "inputs" | "outputs">,
+  plan: MemoryPlan,
+): Executable {
+  const value = ({ id, dtype, shape }: Tensor): ValueSpec => {
+    const buffer = plan.assignment.get(id);
+    if (typeof buffer !== "number") throw new Error(`tensor ${id} has no buffer of its own`);
+    return { dtype, shape, buffer };
+  };
+  return {
+    buffers: plan.buffers,
+    kernels: [code],
+    steps: [{ kind: "dispatch", kernel: 0, buffers, workgroups, flops: 0, bytesMoved: 0 }],
+    inputs: inputs.map(value),
+    outputs: outputs.map(value),
+    peakBytes: 0,
+    peakLowerBound: 0,
+  };
+}
+
+export async function runExecutable(
+  device: WebGPUDevice,
   executable: Executable,
   data: readonly ArrayLike<number>[],
 ): Promise<HostData[]> {
@@ -87,7 +117,7 @@ export async function runExecutable<Handle>(
   );
   const results = device.execute(executable, handles);
   const read = await Promise.all(
-    executable.outputs.map(({ dtype, shape }, i) => device.read(results[i] as Handle, dtype, sizeOf(shape))),
+    executable.outputs.map(({ dtype, shape }, i) => device.read(results[i] as BufferHandle, dtype, sizeOf(shape))),
   );
   for (const handle of [...handles, ...results]) device.release(handle);
   return read;

@@ -1,9 +1,8 @@
 /**
  * Legal schedules, drawn at random for kernels drawn at random, give what the kernel says. `FAX_SEED` repeats a run.
  */
-import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { AdapterProfile, Executable } from "../executable.ts";
+import { describe, expect, it } from "vitest";
+import type { AdapterProfile } from "../executable.ts";
 import { evaluateFused } from "../fuse/evaluate-kernels.test-support.ts";
 import type { Kernel, ReduceStage, StoreStage } from "../fuse/kernel.ts";
 import { sizeOf } from "../ir/shape.ts";
@@ -22,7 +21,7 @@ import {
   unaryExpr,
 } from "../lower/expr.ts";
 import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
-import { plainPlan, programOf, runExecutable } from "./on-device.test-support.ts";
+import { executableOf, plainPlan, programOf, runExecutable, softwareDevice } from "./on-device.test-support.ts";
 import { describeSchedule } from "./schedule.ts";
 
 class Random {
@@ -176,20 +175,14 @@ function drawKernel(random: Random): Drawn {
   return { kernel, inputs: draw.inputs, outputs: draw.outputs };
 }
 
-let device: WebGPUDevice;
-beforeAll(async () => {
-  const opened = await openDevice("software");
-  if (!opened.device) throw new Error(opened.reason);
-  device = opened.device;
-});
-afterAll(() => device.destroy());
+const device = softwareDevice();
 
 const firstSeed = Number(process.env["FAX_SEED"] ?? 1);
 const count = process.env["FAX_SEED"] === undefined ? 16 : 1;
 
 describe.each(["cpu", "gpu"] as const)("schedules for adapters of class %s", (adapter) => {
   it.each(Array.from({ length: count }, (_, i) => firstSeed + i))("seed %i", async (seed) => {
-    const profile: AdapterProfile = { ...device.profile, class: adapter };
+    const profile: AdapterProfile = { ...device().profile, class: adapter };
     const random = new Random(seed);
     const { kernel, inputs, outputs } = drawKernel(random);
     const data = inputs.map(({ shape }) => Array.from({ length: sizeOf(shape) }, () => (random.below(129) - 64) / 16));
@@ -200,24 +193,14 @@ describe.each(["cpu", "gpu"] as const)("schedules for adapters of class %s", (ad
     const [chosen] = legal;
     expect(chosen?.schedule).toEqual(generateKernel(kernel, { assignment, profile, loops: [] }).schedule);
     const { schedule } = random.pick(legal);
-    const { code, buffers, workgroups } = generateKernel(kernel, { assignment, profile, loops: [], schedule });
-    const value = (tensor: Tensor) => ({ dtype: tensor.dtype, shape: tensor.shape, buffer: assignment(tensor) });
-    const executable: Executable = {
-      buffers: plan.buffers,
-      kernels: [code],
-      steps: [{ kind: "dispatch", kernel: 0, buffers, workgroups, flops: 0, bytesMoved: 0 }],
-      inputs: inputs.map(value),
-      outputs: outputs.map(value),
-      peakBytes: 0,
-      peakLowerBound: 0,
-    };
-    const results = await runExecutable(device, executable, data);
+    const generated = generateKernel(kernel, { assignment, profile, loops: [], schedule });
+    const results = await runExecutable(device(), executableOf(generated, program, plan), data);
     const faults = evaluateFused(program, data).flatMap((expected, i) =>
       expected.flatMap((want, at) => {
         const got = results[i]?.[at] ?? NaN;
         return Math.abs(got - want) <= 1e-4 * Math.max(1, Math.abs(want)) ? [] : [`${i}[${at}]: ${got}, not ${want}`];
       }),
     );
-    expect(faults.slice(0, 5), `seed ${seed}, ${describeSchedule(schedule)}\n${code.source}`).toEqual([]);
+    expect(faults.slice(0, 5), `seed ${seed}, ${describeSchedule(schedule)}\n${generated.code.source}`).toEqual([]);
   });
 });

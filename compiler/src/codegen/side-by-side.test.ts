@@ -1,5 +1,4 @@
-import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { AdapterProfile } from "../executable.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import {
@@ -12,17 +11,9 @@ import {
   newTensor,
   type Tensor,
 } from "../lower/expr.ts";
-import { runKernels } from "./on-device.test-support.ts";
+import { runKernels, softwareDevice } from "./on-device.test-support.ts";
 
-let device: WebGPUDevice;
-let profiles: readonly AdapterProfile[];
-beforeAll(async () => {
-  const opened = await openDevice("software");
-  if (!opened.device) throw new Error(opened.reason);
-  device = opened.device;
-  profiles = [device.profile, { ...device.profile, class: "gpu" }];
-});
-afterAll(() => device.destroy());
+const device = softwareDevice();
 
 const at = (tensor: Tensor, ...axes: readonly Axis[]): Expr => loadExpr(tensor, axes.map(axisExpr));
 const fill = (size: number): number[] => Array.from({ length: size }, (_, i) => ((i * 7919) % 1013) / 256 - 2);
@@ -98,10 +89,13 @@ describe("kernels beside each other compute what they compute alone", () => {
     );
     const wanted = outputs.filter((tensor) => stored.has(tensor));
     const inputs = [x, y, a, b].map((tensor) => [tensor, fill(tensor.shape.reduce((n, size) => n * size, 1))] as const);
-    for (const profile of profiles) {
-      const alone = await runKernels(device, kernels, inputs, wanted, profile);
+    for (const profile of (["cpu", "gpu"] as const).map((name): AdapterProfile => ({
+      ...device().profile,
+      class: name,
+    }))) {
+      const alone = await runKernels(device(), kernels, inputs, wanted, profile);
       const [first, ...beside] = kernels;
-      const together = await runKernels(device, [{ ...(first as Kernel), beside }], inputs, wanted, profile);
+      const together = await runKernels(device(), [{ ...(first as Kernel), beside }], inputs, wanted, profile);
       expect(together.executable.steps.length).toBe(1);
       together.results.forEach((result, i) => {
         const other = alone.results[i] ?? [];

@@ -1,21 +1,14 @@
 /** Every way in which threads may share a row gives what one thread would. */
-import { openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AdapterProfile, baselineProfile, type Executable } from "../executable.ts";
+import { describe, expect, it } from "vitest";
+import { type AdapterProfile, baselineProfile } from "../executable.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import type { DType } from "../ir/dtype.ts";
 import { axisExpr, type Expr, loadExpr, newAxis, newTensor, type Reducer, type Tensor } from "../lower/expr.ts";
 import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
-import { plainPlan, programOf, runExecutable } from "./on-device.test-support.ts";
+import { executableOf, plainPlan, programOf, runExecutable, softwareDevice } from "./on-device.test-support.ts";
 import { describeSchedule } from "./schedule.ts";
 
-let device: WebGPUDevice;
-beforeAll(async () => {
-  const opened = await openDevice("software");
-  if (!opened.device) throw new Error(opened.reason);
-  device = opened.device;
-});
-afterAll(() => device.destroy());
+const device = softwareDevice();
 
 interface Case {
   readonly reducer: Reducer;
@@ -66,29 +59,20 @@ describe("threads that share a row", () => {
   it.each(cases)("$reducer of $dtype", async (given) => {
     const [rows, length] = [5, 37];
     const { kernel, x, y } = reduction(given, rows, length);
-    const plan = plainPlan(programOf([kernel], [x], [y]), [kernel], device.profile);
+    const { profile } = device();
+    const program = programOf([kernel], [x], [y]);
+    const plan = plainPlan(program, [kernel], profile);
     const assignment = (tensor: Tensor): number => plan.assignment.get(tensor.id) as number;
     const data = Array.from({ length: rows * length }, (_, n) => given.element(n));
     const want = Array.from({ length: rows }, (_, r) => given.expected(data.slice(r * length, (r + 1) * length)));
-    const ways = candidateSchedules(kernel, { assignment, profile: device.profile }).filter(
+    const ways = candidateSchedules(kernel, { assignment, profile }).filter(
       ({ schedule }) => schedule.kind === "rows" && schedule.threadsPerRow > 1 && schedule.workgroupSize === 16,
     );
     expect(ways.length).toBeGreaterThan(2);
     const results: Record<string, readonly number[]> = {};
     for (const { schedule } of ways) {
-      const { profile } = device;
-      const { code, buffers, workgroups } = generateKernel(kernel, { assignment, profile, loops: [], schedule });
-      const value = (tensor: Tensor) => ({ dtype: tensor.dtype, shape: tensor.shape, buffer: assignment(tensor) });
-      const executable: Executable = {
-        buffers: plan.buffers,
-        kernels: [code],
-        steps: [{ kind: "dispatch", kernel: 0, buffers, workgroups, flops: 0, bytesMoved: 0 }],
-        inputs: [value(x)],
-        outputs: [value(y)],
-        peakBytes: 0,
-        peakLowerBound: 0,
-      };
-      const [result] = await runExecutable(device, executable, [data]);
+      const generated = generateKernel(kernel, { assignment, profile, loops: [], schedule });
+      const [result] = await runExecutable(device(), executableOf(generated, program, plan), [data]);
       results[describeSchedule(schedule)] = Array.from(result ?? []);
     }
     expect(results).toEqual(Object.fromEntries(Object.keys(results).map((way) => [way, want])));
