@@ -17,6 +17,7 @@ import type { FusedProgram, FusedStep, Kernel } from "../fuse/kernel.ts";
 import type { MemoryPlan, PlannedCopy } from "../fuse/memory-plan-types.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { LoopCounter, Tensor } from "../lower/expr.ts";
+import { typeText } from "../lower/print-expr.ts";
 import { bindingsOf } from "./bindings.ts";
 import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
 import { keyOfKernel } from "./kernel-key.ts";
@@ -106,7 +107,7 @@ class Assembler {
 
   private bufferOf(tensor: Tensor): BufferRef {
     const buffer = this.plan.assignment.get(tensor.id);
-    invariant(buffer !== undefined, `the memory plan has no buffer for ${tensor.dtype}[${tensor.shape.join(",")}]`);
+    invariant(buffer !== undefined, `the memory plan has no buffer for ${typeText(tensor)}`);
     return buffer;
   }
 

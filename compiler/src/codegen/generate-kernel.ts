@@ -5,7 +5,7 @@ import type { Kernel } from "../fuse/kernel.ts";
 import { printKernel } from "../fuse/print-kernels.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { LoopCounter } from "../lower/expr.ts";
-import { Names } from "../lower/print-expr.ts";
+import { Names, typeText } from "../lower/print-expr.ts";
 import { type Assignment, type Binding, bindingsOf, describe } from "./bindings.ts";
 import { findContraction } from "./contraction.ts";
 import { Canonicalizer } from "./index-arithmetic.ts";
@@ -153,12 +153,12 @@ function declare(binding: Binding, index: number, vector: boolean, names: Names)
 function checkLimits(kernel: Kernel, bindings: readonly Binding[], profile: AdapterProfile): void {
   const { maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = profile.limits;
   for (const { tensors } of bindings) {
-    for (const { dtype, shape } of tensors) {
-      const bytes = sizeOf(shape) * storageBytes(dtype, profile);
+    for (const tensor of tensors) {
+      const bytes = sizeOf(tensor.shape) * storageBytes(tensor.dtype, profile);
       if (bytes <= maxStorageBufferBindingSize) continue;
       throw new FaxError({
         code: "FAX2003",
-        message: `${kernel.name}: the array ${dtype}[${shape.join(",")}] takes ${bytes} bytes, and ${profile.name} binds at most ${maxStorageBufferBindingSize} (maxStorageBufferBindingSize)`,
+        message: `${kernel.name}: the array ${typeText(tensor)} takes ${bytes} bytes, and ${profile.name} binds at most ${maxStorageBufferBindingSize} (maxStorageBufferBindingSize)`,
         help: "split the array along an axis, or use fewer elements a call",
       });
     }

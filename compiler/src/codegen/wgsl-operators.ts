@@ -2,6 +2,7 @@
 import { InternalError, invariant } from "../diagnostics/index.ts";
 import { type DType, isFloat } from "../ir/dtype.ts";
 import type { BinaryFn, Reducer, UnaryFn } from "../lower/expr.ts";
+import { infixSymbols } from "../lower/print-expr.ts";
 import { literal, registerType } from "./wgsl-literal.ts";
 import type { Lanes, MathLibrary } from "./wgsl-math.ts";
 
@@ -60,23 +61,6 @@ interface BinaryOptions {
   readonly constant: number | null;
   readonly math: MathLibrary;
 }
-
-const symbols: Partial<Record<BinaryFn, string>> = {
-  add: "+",
-  sub: "-",
-  mul: "*",
-  div: "/",
-  rem: "%",
-  and: "&",
-  or: "|",
-  xor: "^",
-  eq: "==",
-  ne: "!=",
-  lt: "<",
-  le: "<=",
-  gt: ">",
-  ge: ">=",
-};
 
 export function binaryText(
   fn: BinaryFn,
@@ -176,7 +160,7 @@ function boolText(fn: BinaryFn, x: string, y: string, { lanes }: BinaryOptions):
 }
 
 function infix(fn: BinaryFn, x: string, y: string): string {
-  const symbol = symbols[fn];
+  const symbol = infixSymbols[fn];
   invariant(symbol, `${fn} has no symbol`);
   return `(${x} ${symbol} ${y})`;
 }

@@ -7,6 +7,7 @@ import { sizeOf } from "../ir/shape.ts";
 import type { Tensor } from "../lower/expr.ts";
 import type { Graph } from "../lower/graph.ts";
 import type { Names } from "../lower/print-expr.ts";
+import { countText } from "./count-text.ts";
 import type { FusedProgram, FusedStep, Kernel } from "./kernel.ts";
 import { costOfKernel } from "./kernel-cost.ts";
 import { boundTensors } from "./kernel-tensors.ts";
@@ -58,10 +59,10 @@ export function explainProgram(
     const { flops, bytesMoved } = costOfKernel(kernel, profile);
     const { stored } = boundTensors(kernel);
     return [
-      `  # costs ${count(flops)} FLOPs and ${count(bytesMoved)} bytes, ${(flops / Math.max(1, bytesMoved)).toFixed(2)} FLOPs a byte`,
+      `  # costs ${countText(flops)} FLOPs and ${countText(bytesMoved)} bytes, ${(flops / Math.max(1, bytesMoved)).toFixed(2)} FLOPs a byte`,
       ...stored.map((tensor) => {
         const wanted = counted(readers.get(tensor.id) ?? ["the loop"]);
-        return `  # ${names.tensor(tensor)} is ${count(bytesOf(tensor))} bytes in memory for ${wanted}`;
+        return `  # ${names.tensor(tensor)} is ${countText(bytesOf(tensor))} bytes in memory for ${wanted}`;
       }),
       ...schedule(kernel, names).map((line) => `  # ${line}`),
     ];
@@ -80,13 +81,13 @@ export function explainProgram(
   const share = `${Math.round((100 * saved) / Math.max(1, alone.bytesMoved))} %`;
   const recomputed = total.flops - alone.flops;
   const arithmetic =
-    recomputed > 0 ? `, for ${count(recomputed)} FLOPs of recomputation` : `, and ${count(-recomputed)} FLOPs`;
+    recomputed > 0 ? `, for ${countText(recomputed)} FLOPs of recomputation` : `, and ${countText(-recomputed)} FLOPs`;
   return {
     ofKernel,
     total: [
-      `# ${plural(kernels.length, "kernel")}, ${different} of them different, ${plural(total.runs, "dispatch", "dispatches")}, ${count(total.flops)} FLOPs, ${count(total.bytes)} bytes moved`,
-      `# inputs and outputs are ${count(ends)} bytes; what is moved beyond them are arrays between kernels, and arrays that several kernels read`,
-      `# each operation by itself would take ${plural(alone.dispatches, "dispatch", "dispatches")}, ${count(alone.flops)} FLOPs and ${count(alone.bytesMoved)} bytes: fusion saves ${plural(alone.dispatches - total.runs, "dispatch", "dispatches")} and ${count(saved)} bytes (${share})${recomputed === 0 ? "" : arithmetic}`,
+      `# ${plural(kernels.length, "kernel")}, ${different} of them different, ${plural(total.runs, "dispatch", "dispatches")}, ${countText(total.flops)} FLOPs, ${countText(total.bytes)} bytes moved`,
+      `# inputs and outputs are ${countText(ends)} bytes; what is moved beyond them are arrays between kernels, and arrays that several kernels read`,
+      `# each operation by itself would take ${plural(alone.dispatches, "dispatch", "dispatches")}, ${countText(alone.flops)} FLOPs and ${countText(alone.bytesMoved)} bytes: fusion saves ${plural(alone.dispatches - total.runs, "dispatch", "dispatches")} and ${countText(saved)} bytes (${share})${recomputed === 0 ? "" : arithmetic}`,
     ],
   };
 }
@@ -115,9 +116,5 @@ function counted(names: readonly string[]): string {
 }
 
 function plural(n: number, one: string, many = `${one}s`): string {
-  return `${count(n)} ${n === 1 ? one : many}`;
-}
-
-function count(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
+  return `${countText(n)} ${n === 1 ? one : many}`;
 }

@@ -6,6 +6,7 @@ import type { AdapterProfile } from "../executable.ts";
 import { FaxError } from "../diagnostics/index.ts";
 import { ExprPool } from "../lower/expr-pool.ts";
 import type { Graph } from "../lower/graph.ts";
+import { bytesText } from "./count-text.ts";
 import { definitionsIn, type Unit } from "./definition.ts";
 import { fuseUnits, unitsOf } from "./fuse.ts";
 import type { FusedProgram } from "./kernel.ts";
@@ -53,15 +54,11 @@ export function fitMemory(graph: Graph, options: FitOptions): { program: FusedPr
   }
   throw new FaxError({
     code: "FAX2009",
-    message: `memoryLimit: the program takes ${bytes(first)} besides its arguments and may take ${bytes(memoryLimit)}; computing values again brings it to ${bytes(least)}, ${bytes(least - memoryLimit)} too many`,
+    message: `memoryLimit: the program takes ${bytesText(first)} besides its arguments and may take ${bytesText(memoryLimit)}; computing values again brings it to ${bytesText(least)}, ${bytesText(least - memoryLimit)} too many`,
     help: "allow more, use smaller batches, or donate arguments whose place the results may take (donateArgnums)",
   });
 }
 
 function repetitionsIn(units: readonly Unit[]): string[] {
   return [...new Set([...definitionsIn(units)].flatMap(({ again }) => again?.reason ?? []))];
-}
-
-function bytes(count: number): string {
-  return `${count.toLocaleString("en-US")} bytes`;
 }

@@ -18,6 +18,7 @@ import {
   recomputed,
   roundTripCost,
 } from "./cost.ts";
+import { countText } from "./count-text.ts";
 import { type Def, definitionsIn, type MapDef, type Unit } from "./definition.ts";
 import { splitBody } from "./split-body.ts";
 
@@ -154,23 +155,23 @@ class Decider {
     }
     const again = evaluations - size;
     if (again > 0 && this.#anchored.has(tensor.id)) {
-      return `computed with the reduction that it follows, instead of ${count(evaluations)} times by its readers`;
+      return `computed with the reduction that it follows, instead of ${countText(evaluations)} times by its readers`;
     }
     if (size === 1 && cost <= 200) {
       const readers = new Set(accesses.map(({ root }) => root)).size;
       if (readers === 1 || recomputed(cost, evaluations) <= dispatchCost) return null;
-      return `${readers} readers would each compute a single value of ${cost} operations, for ${count(evaluations)} elements together: that is dearer than a kernel`;
+      return `${readers} readers would each compute a single value of ${cost} operations, for ${countText(evaluations)} elements together: that is dearer than a kernel`;
     }
     // Its readers load a stored value instead.
     const extra = work * Math.max(0, cost - loadCost);
     const memory = dispatchCost + roundTripCost * size;
     if (extra > memory) {
-      return `recomputation (${count(again)} more elements of ${cost} operations) is dearer than memory (${count(4 * size)} bytes written)`;
+      return `recomputation (${countText(again)} more elements of ${cost} operations) is dearer than memory (${countText(4 * size)} bytes written)`;
     }
     if (again > 0) {
       this.inlined.set(
         tensor.id,
-        `recomputing ${def.labels[0] ?? "it"} (${count(again)} more elements of ${cost} operations) is cheaper than ${count(4 * size)} bytes through memory`,
+        `recomputing ${def.labels[0] ?? "it"} (${countText(again)} more elements of ${cost} operations) is cheaper than ${countText(4 * size)} bytes through memory`,
       );
     }
     return null;
@@ -357,8 +358,4 @@ function keepRead(units: readonly Unit[], read: Set<number>): Unit[] {
     }
   }
   return kept.toReversed();
-}
-
-function count(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
 }

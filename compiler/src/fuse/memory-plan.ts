@@ -7,6 +7,7 @@
 import { type AdapterProfile, allocatedBytes, type BufferRef, type BufferSpec, storageBytes } from "../executable.ts";
 import { invariant } from "../diagnostics/index.ts";
 import type { Tensor } from "../lower/expr.ts";
+import { typeText } from "../lower/print-expr.ts";
 import { writesOver } from "./in-place.ts";
 import { boundTensors } from "./kernel-tensors.ts";
 import type { FusedProgram } from "./kernel.ts";
@@ -332,7 +333,7 @@ class Planner {
     const input = this.#program.inputs.indexOf(tensor);
     if (input >= 0) return `${this.#donated.has(input) ? "the donated " : ""}input ${input}`;
     const { kernel } = this.#lifetime(tensor);
-    return `${tensor.dtype}[${tensor.shape.join(",")}] of ${kernel?.name ?? "a loop"}`;
+    return `${typeText(tensor)} of ${kernel?.name ?? "a loop"}`;
   }
 
   /**

@@ -1,12 +1,13 @@
 /** A memory plan as text, for `inspect --stage memory`. */
 import type { BufferRef } from "../executable.ts";
+import { bytesText, countText } from "./count-text.ts";
 import type { FusedProgram, FusedStep } from "./kernel.ts";
 import { boundTensors } from "./kernel-tensors.ts";
 import type { MemoryPlan, PlannedCopy } from "./memory-plan-types.ts";
 
 export function printMemoryPlan(program: FusedProgram, plan: MemoryPlan): string {
   const lines = [
-    `memory, ${bytesText(plan.peakBytes)} at the peak, of which at least ${plan.peakLowerBound.toLocaleString("en-US")} are alive at once {`,
+    `memory, ${bytesText(plan.peakBytes)} at the peak, of which at least ${countText(plan.peakLowerBound)} are alive at once {`,
   ];
   plan.buffers.forEach(({ bytes, role, donated, within, label }, i) => {
     const place = within ? ` at ${bytesText(within.offset)} of b${within.buffer}` : "";
@@ -54,8 +55,4 @@ function copyText({ from, to, bytes }: PlannedCopy): string {
 function refText(ref: BufferRef | undefined): string {
   if (ref === undefined) return "nothing";
   return typeof ref === "number" ? `b${ref}` : `b${ref.even}|b${ref.odd}`;
-}
-
-function bytesText(bytes: number): string {
-  return `${bytes.toLocaleString("en-US")} bytes`;
 }

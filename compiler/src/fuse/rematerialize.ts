@@ -10,6 +10,7 @@ import type { AdapterProfile } from "../executable.ts";
 import type { LoopCounter, Tensor } from "../lower/expr.ts";
 import type { ExprPool } from "../lower/expr-pool.ts";
 import { typeText } from "../lower/print-expr.ts";
+import { countText } from "./count-text.ts";
 import { dispatchCost } from "./cost.ts";
 import type { LoopUnit, Stacked, Unit } from "./definition.ts";
 import { costOfKernel } from "./kernel-cost.ts";
@@ -169,7 +170,7 @@ class Rematerializer {
     const at = 1 + Math.max(...spans.map(({ last }) => last));
     const score = this.#gain(from - 1, at, saved) / (work + rounds * dispatchCost);
     const label = this.#known.survey.definitionOf(element)?.labels.at(-1) ?? "a value";
-    const reason = `${typeText(element)} of ${label} is computed again in each iteration instead of being stacked: saves ${count(saved)} bytes at the peak for ${count(flops)} FLOPs`;
+    const reason = `${typeText(element)} of ${label} is computed again in each iteration instead of being stacked: saves ${countText(saved)} bytes at the peak for ${countText(flops)} FLOPs`;
     const apply = (units: readonly Unit[]): Unit[] => this.#applyStacked(units, loop.counter, tensor, reason);
     return [
       {
@@ -217,7 +218,7 @@ class Rematerializer {
   #reason(tensor: Tensor, at: number, saved: number, isDelayed: boolean, flops: number): string {
     const label = this.#known.survey.definitionOf(tensor)?.labels.at(-1) ?? "a value";
     const reader = kernelAt(at, this.#known.timeline)?.name ?? "a loop";
-    return `${typeText(tensor)} of ${label} is computed ${isDelayed ? "only" : "again"} for ${reader}: saves ${count(saved)} bytes at the peak for ${count(flops)} FLOPs`;
+    return `${typeText(tensor)} of ${label} is computed ${isDelayed ? "only" : "again"} for ${reader}: saves ${countText(saved)} bytes at the peak for ${countText(flops)} FLOPs`;
   }
 }
 
@@ -226,8 +227,4 @@ function resultsIn(units: readonly Unit[]): Tensor[] {
   return units.flatMap((unit) =>
     unit.kind === "loop" ? [...unit.carries.map(({ result }) => result), ...resultsIn(unit.body)] : [],
   );
-}
-
-function count(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
 }

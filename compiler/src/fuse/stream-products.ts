@@ -7,6 +7,7 @@ import type { AdapterProfile } from "../executable.ts";
 import type { Expr, Tensor } from "../lower/expr.ts";
 import { type ExprPool, loadsOf } from "../lower/expr-pool.ts";
 import { typeText } from "../lower/print-expr.ts";
+import { bytesText } from "./count-text.ts";
 import type { DefUse } from "./def-use.ts";
 import { Group, type Member, type ScheduledLoop } from "./group.ts";
 import { bytesOf, type Score, streamRows, type StreamedRows } from "./stream-rows.ts";
@@ -95,7 +96,7 @@ function applyStreamed(
   level: StreamingLevel,
 ): void {
   const { uses, pool } = level;
-  const why = `its factor is computed from what the rows reduce: no ${bytes.toLocaleString("en-US")} bytes for scores and what is made of them`;
+  const why = `its factor is computed from what the rows reduce: no ${bytesText(bytes)} for scores and what is made of them`;
   for (const { group, body, columns, inner } of readers) {
     group.stream(body, columns, inner);
     group.reasons.push(why);

@@ -8,6 +8,7 @@ import { sizeOf } from "../ir/shape.ts";
 import type { Axis, Expr, Tensor } from "../lower/expr.ts";
 import { axesIn, type ExprPool, loadsOf } from "../lower/expr-pool.ts";
 import { extentOf } from "./cost.ts";
+import { countText } from "./count-text.ts";
 import type { Group, InPlace, Member } from "./group.ts";
 import type { InnerSum } from "./kernel.ts";
 
@@ -44,7 +45,7 @@ export function streamScores(
   }
   const bytes = 4 * sizeOf(read.shape);
   const flops = 2 * extentOf(product.rows) * extentOf(score.sum.axes);
-  const facts = `${count(bytes)} bytes of scores, or ${count(flops)} FLOPs again for each walk along them`;
+  const facts = `${countText(bytes)} bytes of scores, or ${countText(flops)} FLOPs again for each walk along them`;
   if (profile.class === "cpu" && bytes <= Math.min(mostScores, profile.limits.maxStorageBufferBindingSize)) {
     return { refusal: `memory is cheaper on a software adapter: ${facts}` };
   }
@@ -110,8 +111,4 @@ function batchOf(group: Group): ReadonlySet<number> {
   const columns = new Set(group.columns.map(({ id }) => id));
   const used = axesIn(factors.filter((e) => [...axesIn([e])].some((id) => columns.has(id))));
   return new Set([...used].filter((id) => !columns.has(id)));
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en-US");
 }

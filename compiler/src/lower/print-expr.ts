@@ -33,7 +33,8 @@ export class Names {
   }
 }
 
-const infix: Partial<Record<BinaryFn, string>> = {
+/** Operators as WGSL writes them, too. */
+export const infixSymbols: Partial<Record<BinaryFn, string>> = {
   add: "+",
   sub: "-",
   mul: "*",
@@ -48,6 +49,10 @@ const infix: Partial<Record<BinaryFn, string>> = {
   le: "<=",
   gt: ">",
   ge: ">=",
+};
+
+const infix: Partial<Record<BinaryFn, string>> = {
+  ...infixSymbols,
   shift_left: "<<",
   shift_right_arithmetic: ">>",
   shift_right_logical: ">>>",

@@ -11,6 +11,21 @@ import type { Linear, TransposeArgs } from "./primitive.ts";
 const numbers = ["f32", "f16", "i32", "u32"] as const;
 const params: Params = {};
 
+/** Two operands of any size and sign. */
+const samplesOfTwo = samplesOf({
+  params,
+  dtypes: numbers,
+  floats: [
+    [-2, 2],
+    [-2, 2],
+  ],
+  integers: [
+    [-9, 9],
+    [-9, 9],
+  ],
+  edges: { f32: pairs(specialFloats), i32: pairs(specialI32), u32: pairs(specialU32) },
+});
+
 function cotangentOf({ cotangents: [ct] }: TransposeArgs<Params>): Value {
   invariant(ct, "a transpose rule needs a cotangent");
   return ct;
@@ -77,19 +92,7 @@ export const add = defineBinary({
     const ct = cotangentOf(args);
     return args.inputs.map((input) => (isLinear(input) ? ct : null));
   },
-  samples: samplesOf({
-    params,
-    dtypes: numbers,
-    floats: [
-      [-2, 2],
-      [-2, 2],
-    ],
-    integers: [
-      [-9, 9],
-      [-9, 9],
-    ],
-    edges: { f32: pairs(specialFloats), i32: pairs(specialI32), u32: pairs(specialU32) },
-  }),
+  samples: samplesOfTwo,
 });
 
 export const sub = defineBinary({
@@ -103,19 +106,7 @@ export const sub = defineBinary({
     const [x, y] = args.inputs;
     return [isLinear(x) ? ct : null, isLinear(y) ? args.lax.neg(ct) : null];
   },
-  samples: samplesOf({
-    params,
-    dtypes: numbers,
-    floats: [
-      [-2, 2],
-      [-2, 2],
-    ],
-    integers: [
-      [-9, 9],
-      [-9, 9],
-    ],
-    edges: { f32: pairs(specialFloats), i32: pairs(specialI32), u32: pairs(specialU32) },
-  }),
+  samples: samplesOfTwo,
 });
 
 export const mul = defineBinary({
@@ -130,19 +121,7 @@ export const mul = defineBinary({
     if (isLinear(x)) return [args.lax.mul(ct, knownFactor("mul", y)), null];
     return [null, args.lax.mul(knownFactor("mul", x), ct)];
   },
-  samples: samplesOf({
-    params,
-    dtypes: numbers,
-    floats: [
-      [-2, 2],
-      [-2, 2],
-    ],
-    integers: [
-      [-9, 9],
-      [-9, 9],
-    ],
-    edges: { f32: pairs(specialFloats), i32: pairs(specialI32), u32: pairs(specialU32) },
-  }),
+  samples: samplesOfTwo,
 });
 
 export const div = defineBinary({
