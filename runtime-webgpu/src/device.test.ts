@@ -1,7 +1,8 @@
 import type { BufferSpec, Executable, HostArray, KernelCode, Step, ValueSpec } from "@fax/compiler/executable";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { openDevice } from "./open.ts";
 import type { WebGPUDevice } from "./device.ts";
+import type { BufferHandle } from "./handle.ts";
 
 let device: WebGPUDevice;
 
@@ -179,6 +180,39 @@ describe("programs", () => {
       outputs: [2],
     });
     expect(await run(executable, [vector([1, 2, 3])])).toEqual([[1, 4, 9]]);
+  });
+});
+
+describe("waiting", () => {
+  test("leaves a software adapter the cores that it computes on, and the event loop alive", async () => {
+    const slow = kernel(
+      "slow",
+      1,
+      "var x = in0[i]; for (var k = 0; k < 2000000; k++) { x = x * 0.999 + 1.0; } out[i] = x;",
+    );
+    const executable = program({
+      buffers: [
+        ["input", 64],
+        ["output", 64],
+      ],
+      kernels: [slow],
+      steps: [dispatch(0, [0, 1])],
+      inputs: [0],
+      outputs: [1],
+    });
+    const input = device.upload(vector(Array.from({ length: 64 }, () => 1)));
+    await device.idle();
+    const wait = vi.spyOn(Atomics, "wait");
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const [output] = device.execute(executable, [input]);
+    const data = await device.read(output as BufferHandle, "f32", 64);
+    clearInterval(timer);
+    const naps = wait.mock.calls.length;
+    wait.mockRestore();
+    expect(data[63]).toBeCloseTo(1000, 0);
+    expect(naps).toBeGreaterThan(2);
+    expect(ticks).toBeGreaterThan(2);
   });
 });
 

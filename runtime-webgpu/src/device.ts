@@ -5,24 +5,25 @@
  */
 import { beginPhase, endPhase, type FaxError, InternalError } from "@fax/compiler/diagnostics";
 import { type AdapterProfile, allocateData, type DType, type Executable } from "@fax/compiler/executable";
-import type { BufferSpec, HostArray, HostData, KernelCode, ValueSpec } from "@fax/compiler/executable";
-import { type BoundBuffer, BufferPool, markUsed, partOf, type PooledBuffer } from "./buffer-pool.ts";
+import type { HostArray, HostData, KernelCode } from "@fax/compiler/executable";
+import { BufferPool } from "./buffer-pool.ts";
 import { BufferUsage } from "./buffer-usage.ts";
 import { BindGroups } from "./bind-groups.ts";
+import { type CallInputs, Calls, type ExecuteTask } from "./calls.ts";
 import { commandsPerSubmit, Recorder } from "./encode.ts";
 import { limitError, lostError, stalledError } from "./gpu-error.ts";
-import { BufferHandle, Storage, Verdict } from "./handle.ts";
+import { BufferHandle } from "./handle.ts";
 import { encodeHostData } from "./host-data.ts";
-import { fillArena, findArena, ownArena, settleIn } from "./input-arenas.ts";
 import { type KernelTime, KernelTimer } from "./kernel-timer.ts";
 import { LoopCounters } from "./loop-counters.ts";
+import { Naps } from "./naps.ts";
 import { PipelineCache } from "./pipelines.ts";
-import { type InputArena, paddedBytes, PreparedExecutable } from "./prepared.ts";
+import { PreparedExecutable } from "./prepared.ts";
 import { Readback } from "./readback.ts";
-import { bytesOfScalar, type Scalar, scalarSlots, ScalarSlots } from "./scalars.ts";
+import { ScalarSlots } from "./scalars.ts";
 import { Watchdog } from "./watchdog.ts";
 import { nextTurn, overheadPerBuffer, Reclaimer } from "./reclaim.ts";
-import { type Batch, mostWorkPerSubmit, Submitter } from "./submitter.ts";
+import { type Batch, Submitter } from "./submitter.ts";
 import { type Task, TaskQueue } from "./task-queue.ts";
 
 /** Submits that the device has not finished; more wait. */
@@ -31,6 +32,7 @@ const mostInFlight = 256;
 const mostAtOnce = 4 * commandsPerSubmit;
 /** Calls and uploads that run without a pause, while others wait for their values. */
 const tasksPerBreath = 64;
+
 /** Counts since the device was opened, and bytes of device memory now. */
 export interface DeviceStats {
   /** Of commands; several calls may share one. */
@@ -54,10 +56,6 @@ export interface KernelProfile {
   stop(): Promise<readonly KernelTime[]>;
 }
 
-type CallInput = BufferHandle | Scalar;
-type CallInputs = readonly CallInput[];
-type ExecuteTask = Extract<Task, { kind: "execute" }>;
-
 export class WebGPUDevice {
   readonly profile: AdapterProfile;
   readonly #device: GPUDevice;
@@ -65,14 +63,16 @@ export class WebGPUDevice {
   readonly #pipelines: PipelineCache;
   readonly #counters: LoopCounters;
   readonly #groups: BindGroups;
-  readonly #scalars: ScalarSlots;
   readonly #recorder: Recorder;
   readonly #readback: Readback;
   readonly #reclaimer: Reclaimer;
   readonly #watchdog: Watchdog;
+  /** Of a device that computes on the cores that wait for it. */
+  readonly #naps: Naps | null;
   readonly #prepared = new WeakMap<Executable, PreparedExecutable>();
   readonly #owners = new FinalizationRegistry<BufferHandle>((handle) => handle.drop());
   readonly #submitter: Submitter;
+  readonly #calls: Calls;
   readonly #queue = new TaskQueue();
   #draining: Promise<void> | null = null;
   #lost: FaxError | null = null;
@@ -85,7 +85,7 @@ export class WebGPUDevice {
     this.#pipelines = new PipelineCache(device, profile.name);
     this.#counters = new LoopCounters(device, this.#pipelines);
     this.#groups = new BindGroups(device);
-    this.#scalars = new ScalarSlots(device, profile);
+    const scalars = new ScalarSlots(device, profile);
     this.#recorder = new Recorder(device, this.#counters, this.#groups);
     this.#readback = new Readback(device, profile);
     this.#reclaimer = new Reclaimer(
@@ -93,12 +93,21 @@ export class WebGPUDevice {
       () => this.#pool.usedBytes + this.#pool.usedCount * overheadPerBuffer,
     );
     this.#watchdog = new Watchdog(patience, () => stalledError(profile.name, patience));
+    this.#naps = profile.class === "cpu" ? new Naps() : null;
     this.#submitter = new Submitter(device, profile, {
       pool: this.#pool,
       recorder: this.#recorder,
-      scalars: this.#scalars,
+      scalars,
       watchdog: this.#watchdog,
       loss: () => this.#lost,
+    });
+    this.#calls = new Calls({
+      profile,
+      pool: this.#pool,
+      recorder: this.#recorder,
+      counters: this.#counters,
+      scalars,
+      submitter: this.#submitter,
     });
     device.onuncapturederror = (event) => {
       event.preventDefault();
@@ -172,9 +181,11 @@ export class WebGPUDevice {
   async read(handle: BufferHandle, dtype: DType, size: number): Promise<HostData> {
     const begun = beginPhase();
     handle.use();
+    this.#naps?.begin();
     try {
       return await this.#watchdog.guard(this.#read(handle, dtype, size));
     } finally {
+      this.#naps?.end();
       handle.unuse();
       endPhase("read", begun);
     }
@@ -208,9 +219,14 @@ export class WebGPUDevice {
 
   /** All that was asked for has run. */
   async idle(): Promise<void> {
-    while (this.#draining !== null) await this.#draining;
-    this.#submitter.flush();
-    await this.#submitter.finish();
+    this.#naps?.begin();
+    try {
+      while (this.#draining !== null) await this.#draining;
+      this.#submitter.flush();
+      await this.#submitter.finish();
+    } finally {
+      this.#naps?.end();
+    }
   }
 
   /** Ends the device; values that are not read yet are lost. */
@@ -265,193 +281,36 @@ export class WebGPUDevice {
   }
 
   #runAtOnce(task: Task): void {
-    const pieces = this.#run(task);
-    while (!pieces.next().done);
-  }
-
-  async #runInPieces(task: Task): Promise<void> {
-    const pieces = this.#run(task);
-    while (!pieces.next().done) await this.#submitter.finish();
-  }
-
-  /** Runs a task and settles its outputs, whatever happens; yields where a long one may be interrupted. */
-  *#run(task: Task): Generator<void> {
     try {
-      const failure = this.#lost ?? failureOf(task);
-      if (failure !== null) throw failure;
-      if (task.kind === "execute") yield* this.#call(task);
-      else this.#write(task.bytes, task.outputs[0]);
+      this.#checkRunnable(task);
+      if (task.kind === "upload") this.#calls.write(task.bytes, task.outputs[0]);
+      else if (!task.prepared.hasLoops) this.#calls.run(task);
+      else {
+        const pieces = this.#calls.runLoops(task);
+        while (!pieces.next().done);
+      }
     } catch (error) {
-      const failure = error instanceof Error ? error : new InternalError(String(error));
-      for (const output of task.outputs) if (output.state.kind === "pending") output.fail(failure);
+      fail(task, error);
     } finally {
-      if (task.kind === "execute") for (const input of task.inputs) if (input instanceof BufferHandle) input.unuse();
+      unuseInputs(task);
     }
   }
 
-  #write(bytes: Uint8Array<ArrayBufferLike>, output: BufferHandle): void {
-    const size = paddedBytes(bytes.byteLength);
-    const fresh: PooledBuffer[] = [];
-    // A write to a buffer that exists cannot fail, and scopes would cost more than it does.
-    const mayFail = !this.#pool.has(size);
-    if (mayFail) this.#submitter.pushScopes();
-    const buffer = this.#pool.take(size, fresh);
-    this.#submitter.write(buffer, bytes);
-    let verdict: Verdict | null = null;
-    if (mayFail) {
-      verdict = new Verdict();
-      verdict.decide(this.#submitter.popScopes("upload", fresh));
-    }
-    output.resolve(new Storage(buffer, this.#pool), buffer, size, verdict);
-  }
-
-  *#call(task: ExecuteTask): Generator<void> {
-    const { prepared, outputs } = task;
-    const { executable, label } = prepared;
-    const own: BufferHandle[] = [];
-    const inputs = this.#withBuffers(prepared, task.inputs, own);
-    // What no device has seen yet may be refused, and large buffers may not be had: it then takes nothing else with it.
-    const alone = !prepared.proven || prepared.large.some((bytes) => !this.#pool.has(bytes));
-    const full = (this.#submitter.batch?.scalars ?? 0) + inputs.length > scalarSlots;
-    if (alone || full || this.#counters.grows(prepared.longestLoop)) this.#submitter.flush();
-    let batch = this.#submitter.open(label, alone);
-    const buffers: BoundBuffer[] = [];
-    const temps: PooledBuffer[] = [];
-    /** By buffer. */
-    const storages: (Storage | undefined)[] = [];
-    /** The call itself holds them until its outputs do; an input's once for each position. */
-    const held: Storage[] = [];
+  async #runInPieces(task: ExecuteTask): Promise<void> {
     try {
-      for (let index = 0; index < executable.buffers.length; index++) {
-        const { bytes, role, within } = executable.buffers[index] as BufferSpec;
-        if (role === "input" || within !== undefined) continue;
-        const buffer = this.#take(bytes, batch);
-        buffers[index] = buffer;
-        if (role === "temp") temps.push(buffer);
-        else held.push((storages[index] = new Storage(buffer, this.#pool).retain()));
-      }
-      const preference = (buffers.find((buffer) => buffer !== undefined)?.id ?? 0) * inputs.length;
-      for (let position = 0; position < inputs.length; position++) {
-        const input = inputs[position] as CallInput;
-        const index = (executable.inputs[position] as ValueSpec).buffer;
-        const { bytes } = executable.buffers[index] as BufferSpec;
-        if (!(input instanceof BufferHandle)) {
-          buffers[index] = this.#scalars.take(input, preference + position, batch.serial);
-          batch.scalars++;
-          continue;
-        }
-        const { state } = input;
-        if (state.kind !== "ready" || state.bytes < bytes) {
-          throw new InternalError(`${label}: input ${position} has no storage of ${bytes} bytes`);
-        }
-        if (state.verdict !== null) batch.verdict.dependOn(state.verdict);
-        held.push(state.storage.retain());
-        if (prepared.packed[position] === true) continue;
-        storages[index] = state.storage;
-        buffers[index] = state.buffer;
-      }
-      for (const position of prepared.donated) {
-        const input = inputs[position] as BufferHandle;
-        const index = (executable.inputs[position] as ValueSpec).buffer;
-        const storage = storages[index] as Storage;
-        // Of the storage: the handle that is given up, and this call. Of the handle: this call.
-        if (storage.references <= 2 && input.uses <= 1) continue;
-        const { bytes } = executable.buffers[index] as BufferSpec;
-        const copy = this.#copyOf(buffers[index] as BoundBuffer, bytes, batch);
-        held.push((storages[index] = copy.retain()));
-        buffers[index] = copy.buffer;
-      }
-      for (const arena of prepared.arenas) {
-        const { storage, buffer } = this.#bindArena(arena, inputs, batch);
-        held.push((storages[arena.buffer] = storage));
-        buffers[arena.buffer] = buffer;
-      }
-      for (const { index, buffer, offset } of prepared.parts) {
-        storages[index] = storages[buffer];
-        buffers[index] = partOf(buffers[buffer] as BoundBuffer, offset);
-      }
-      batch.calls++;
-      batch.work += prepared.work;
-      const begun = beginPhase();
-      if (prepared.hasLoops) {
-        const pieces = this.#recorder.recordLoops(prepared, buffers, mostWorkPerSubmit);
-        while (!pieces.next().done) {
-          const before = batch.verdict;
-          this.#submitter.flush();
-          yield;
-          batch = this.#submitter.open(label, alone);
-          batch.calls++;
-          batch.verdict.dependOn(before);
-        }
-      } else {
-        this.#recorder.record(prepared, buffers);
-      }
-      endPhase("encode", begun);
-      for (let position = 0; position < outputs.length; position++) {
-        const index = (executable.outputs[position] as ValueSpec).buffer;
-        const storage = storages[index];
-        if (storage === undefined) throw new InternalError(`${label}: output ${position} is a temporary`);
-        const bytes = paddedBytes((executable.buffers[index] as BufferSpec).bytes);
-        (outputs[position] as BufferHandle).resolve(storage, buffers[index] as BoundBuffer, bytes, batch.verdict);
-      }
-      if (!prepared.proven) void this.#prove(prepared, batch.verdict);
+      this.#checkRunnable(task);
+      const pieces = this.#calls.runLoops(task);
+      while (!pieces.next().done) await this.#submitter.finish();
+    } catch (error) {
+      fail(task, error);
     } finally {
-      for (const buffer of buffers) if (buffer !== undefined) markUsed(buffer, batch.serial);
-      for (const storage of held) markUsed(storage.buffer, batch.serial);
-      // Their last use is recorded: whoever takes them next comes later.
-      for (const temp of temps) this.#pool.give(temp);
-      for (const storage of held) storage.release();
-      for (const handle of own) handle.drop();
-      if (alone || this.#submitter.isEnough(batch)) this.#submitter.flush();
+      unuseInputs(task);
     }
   }
 
-  /**
-   * Numbers whose buffers are handed on or written get buffers of their own, which `own` collects; so do more than there
-   * are slots for.
-   */
-  #withBuffers(prepared: PreparedExecutable, inputs: CallInputs, own: BufferHandle[]): CallInputs {
-    if (!prepared.needsBuffers && inputs.length <= scalarSlots) return inputs;
-    return inputs.map((input, position) => {
-      if (input instanceof BufferHandle) return input;
-      if (prepared.needsBuffer[position] !== true && inputs.length <= scalarSlots) return input;
-      const handle = new BufferHandle();
-      this.#write(bytesOfScalar(input, this.profile), handle);
-      own.push(handle);
-      return handle;
-    });
-  }
-
-  async #prove(prepared: PreparedExecutable, verdict: Verdict): Promise<void> {
-    await Promise.resolve();
-    await verdict.done;
-    if (verdict.error === null) prepared.proven = true;
-  }
-  /** A donated value that something else needs is spared. */
-  #copyOf(shared: BoundBuffer, bytes: number, batch: Batch): Storage {
-    const copy = this.#take(bytes, batch);
-    this.#recorder.copy(shared, copy, bytes);
-    return new Storage(copy, this.#pool);
-  }
-
-  /** Where the arena's inputs lie together, held for the call; donated ones where nothing else needs what is there. */
-  #bindArena(arena: InputArena, inputs: CallInputs, batch: Batch): { storage: Storage; buffer: BoundBuffer } {
-    const found = findArena(arena, inputs);
-    if (found !== null && (!arena.donated || ownArena(arena, inputs, found.storage))) {
-      found.storage.retain();
-      return found;
-    }
-    const buffer = this.#take(arena.bytes, batch);
-    const storage = new Storage(buffer, this.#pool).retain();
-    fillArena(arena, inputs, storage, this.#recorder);
-    if (!arena.donated) settleIn(arena, inputs, storage, batch.verdict);
-    return { storage, buffer };
-  }
-
-  #take(bytes: number, batch: Batch): PooledBuffer {
-    const size = paddedBytes(bytes);
-    if (!batch.scoped && !this.#pool.has(size)) this.#submitter.openScopes(batch);
-    return this.#pool.take(size, batch.fresh);
+  #checkRunnable(task: Task): void {
+    const failure = this.#lost ?? failureOf(task);
+    if (failure !== null) throw failure;
   }
 
   async #read(handle: BufferHandle, dtype: DType, size: number): Promise<HostData> {
@@ -488,6 +347,17 @@ export class WebGPUDevice {
   #lose(error: FaxError): void {
     this.#lost ??= error;
   }
+}
+
+function fail({ outputs }: Task, error: unknown): void {
+  const failure = asError(error);
+  for (const output of outputs) if (output.state.kind === "pending") output.fail(failure);
+}
+
+/** The task has run, or never will. */
+function unuseInputs(task: Task): void {
+  if (task.kind === "upload") return;
+  for (const input of task.inputs) if (input instanceof BufferHandle) input.unuse();
 }
 
 function asError(error: unknown): Error {

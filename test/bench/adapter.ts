@@ -7,6 +7,7 @@ import type { AdapterProfile } from "@fax/compiler/executable";
 import type { DevicePreference } from "@fax/runtime-webgpu";
 import { globals } from "webgpu";
 import { findEmbedded, findGpu, findSystemSoftware, type Found } from "../../runtime-webgpu/src/dawn.ts";
+import { leaveCoresTo } from "./hand-kernels.ts";
 import { deviceDescriptor } from "../../runtime-webgpu/src/profile.ts";
 import { unpackSwiftShader } from "../../runtime-webgpu/src/swiftshader.ts";
 
@@ -31,7 +32,10 @@ export async function openAdapter(preference: DevicePreference): Promise<BenchAd
   const navigator = { gpu, userAgent: "Node", hardwareConcurrency: 2 };
   Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true });
   const adapter = await find();
-  return { info, profile: info.webgpu.profile, own: await adapter.requestDevice(deviceDescriptor(adapter)) };
+  const own = await adapter.requestDevice(deviceDescriptor(adapter));
+  const { profile } = info.webgpu;
+  if (profile.class === "cpu") leaveCoresTo(own);
+  return { info, profile, own };
 }
 
 /** How to get the adapter of that name again: one is good for one device. */

@@ -1,5 +1,5 @@
 /** What a call costs without any library: the floor of rows that compute next to nothing, timed in turns with them. */
-import { compile, storage } from "./hand-kernels.ts";
+import { compile, storage, waitFor } from "./hand-kernels.ts";
 import type { Contender } from "./measure.ts";
 import type { Row } from "./rows/row.ts";
 
@@ -29,12 +29,12 @@ export async function bareCall(device: GPUDevice, mode: Row["mode"]): Promise<Ba
   const run = async (calls: number): Promise<void> => {
     if (mode !== "readback") {
       submit(calls, false);
-      await device.queue.onSubmittedWorkDone();
+      await waitFor(device, device.queue.onSubmittedWorkDone());
       return;
     }
     for (let i = 0; i < calls; i++) {
       submit(1, true);
-      await staging.mapAsync(GPUMapMode.READ);
+      await waitFor(device, staging.mapAsync(GPUMapMode.READ));
       new Float32Array(staging.getMappedRange()).slice();
       staging.unmap();
     }

@@ -71,7 +71,9 @@ export async function benchRow(
   );
   const contenders = ready.map(({ library, prepared }) => contender(row, library.name, prepared, mostCalls));
   const bare = row.mode === "call" ? null : await bareCall(own, row.mode);
-  const samples = await measureInTurns(bare ? [...contenders, bare] : contenders, budget);
+  const all = bare ? [...contenders, bare] : contenders;
+  if (row.mode !== "call") for (const one of all) await warmUp(one, steadyMs);
+  const samples = await measureInTurns(all, budget);
   bare?.destroy();
   for (const { prepared } of ready) prepared.dispose();
   const entries = ready.map(({ library, firstMs, kernels }) => ({
@@ -91,6 +93,14 @@ export async function benchRow(
     peakBytes: peakBytes(task, profile),
     checked: by.join(", ") || "nothing",
   };
+}
+
+/** Engines optimize what runs often, so rows about calls by themselves are measured after some thousand of them. */
+const steadyMs = 1000;
+
+async function warmUp({ run, mostCalls }: Contender, ms: number): Promise<void> {
+  const start = performance.now();
+  while (performance.now() - start < ms) await run(mostCalls);
 }
 
 function contender({ mode }: Row, name: string, prepared: Prepared, mostCalls: number): Contender {

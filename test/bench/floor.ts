@@ -1,6 +1,6 @@
 /** What the adapter can do at best, measured with kernels written by hand in the same run. */
 import type { AdapterProfile } from "@fax/compiler/executable";
-import { bestOf, better, dispatcher, never, storage } from "./hand-kernels.ts";
+import { bestOf, better, dispatcher, never, storage, waitFor } from "./hand-kernels.ts";
 import { bestMatmul } from "./matmul-search.ts";
 import { matmulVariants, type MatmulVariant, type MatmulElement } from "./matmul-variants.ts";
 import { type Clock, clocks, type Sample } from "./measure.ts";
@@ -82,7 +82,7 @@ async function bestCopy(device: GPUDevice): Promise<Sample> {
     const encoder = device.createCommandEncoder();
     for (let i = 0; i < calls; i++) encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
     device.queue.submit([encoder.finish()]);
-    await device.queue.onSubmittedWorkDone();
+    await waitFor(device, device.queue.onSubmittedWorkDone());
   };
   await byCommand(1);
   best = better(best, await bestOf(byCommand, 6));

@@ -1,4 +1,5 @@
 /** WGSL written by hand, run as plainly as WebGPU allows: what floors are measured with. */
+import { Naps } from "../../runtime-webgpu/src/naps.ts";
 import { type Sample, timed } from "./measure.ts";
 
 /** The better of two by each clock. */
@@ -12,6 +13,22 @@ export const never: Sample = { wall: Infinity, cpu: Infinity };
 export function storage(device: GPUDevice, size: number): GPUBuffer {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   return device.createBuffer({ size, usage });
+}
+
+const naps = new WeakMap<GPUDevice, Naps>();
+
+/** Whoever waits for the device leaves it the cores that it computes on, as fax does. */
+export function leaveCoresTo(device: GPUDevice): void {
+  naps.set(device, new Naps());
+}
+
+export async function waitFor<T>(device: GPUDevice, promise: Promise<T>): Promise<T> {
+  naps.get(device)?.begin();
+  try {
+    return await promise;
+  } finally {
+    naps.get(device)?.end();
+  }
 }
 
 export interface HandKernel {
@@ -44,7 +61,7 @@ export async function dispatcher(device: GPUDevice, kernel: HandKernel): Promise
       pass.end();
       device.queue.submit([encoder.finish()]);
     }
-    await device.queue.onSubmittedWorkDone();
+    await waitFor(device, device.queue.onSubmittedWorkDone());
   };
   await run(1);
   return run;

@@ -226,14 +226,14 @@ export function arrayFromHost(host: HostArray): NDArray {
 
 /** Runs a compiled program on known values; its results are there once the device has computed them. */
 export function runProgram(program: CompiledProgram, inputs: readonly Value[]): Value[] {
-  if (debugSwitches().opByOp && program.jaxpr.eqns.length > 1) return runOpByOp(program.jaxpr, inputs);
+  const { avals, opByOp } = knownOf(program);
+  if (opByOp) return runOpByOp(program.jaxpr, inputs);
   const handles: (Handle | Constant)[] = [];
   for (const input of inputs) {
     if (input instanceof KnownArray) handles.push(input.handle());
     else if (input instanceof Constant) handles.push(input);
     else throw escaped(input);
   }
-  const avals = outputAvals(program);
   const results = start().execute(program, avals.length, handles);
   for (const position of program.donated) {
     const input = inputs[position];
@@ -264,16 +264,25 @@ function runOpByOp(jaxpr: Jaxpr, inputs: readonly Value[]): Value[] {
   });
 }
 
-const avalsOfPrograms = new WeakMap<CompiledProgram, readonly Aval[]>();
+/** What all calls of a program share. */
+interface KnownOfProgram {
+  /** The types of its results as arrays. */
+  readonly avals: readonly Aval[];
+  /** As FAX_DEBUG says when it is called first: reading the environment takes longer than all else here. */
+  readonly opByOp: boolean;
+}
 
-/** The types of a program's results as arrays: one list for all calls. */
-function outputAvals(program: CompiledProgram): readonly Aval[] {
-  let avals = avalsOfPrograms.get(program);
-  if (avals === undefined) {
-    avals = program.jaxpr.outvars.map((atom) => ({ ...erasedAval(atom.aval), weak: false }));
-    avalsOfPrograms.set(program, avals);
+const knownOfPrograms = new WeakMap<CompiledProgram, KnownOfProgram>();
+
+function knownOf(program: CompiledProgram): KnownOfProgram {
+  let known = knownOfPrograms.get(program);
+  if (known === undefined) {
+    const { outvars, eqns } = program.jaxpr;
+    const avals = outvars.map((atom) => ({ ...erasedAval(atom.aval), weak: false }));
+    known = { avals, opByOp: debugSwitches().opByOp && eqns.length > 1 };
+    knownOfPrograms.set(program, known);
   }
-  return avals;
+  return known;
 }
 
 function escaped(value: Value): FaxError {
