@@ -100,45 +100,33 @@ export function writeEpilogue(epilogue: Epilogue, context: KernelContext): strin
 }
 
 /**
- * Calls the epilogue for each of a thread's sums, which lie in variables: one call in a loop. Compilers of software
- * adapters spend more on a long epilogue for each sum than on the product itself, up to seconds a kernel. In turn each
- * iteration runs through all cases, so that short epilogues of many sums are better written one by one.
+ * Calls the epilogue for each of a thread's results: once in a loop, over an array that takes them when they are finished.
+ * An epilogue for each costs compilers of software adapters more than the product itself, up to seconds a kernel, and runs
+ * no faster. The sums are variables of their own until then, or they would not be in registers.
  */
 export function writeTileStores(
   writer: ExprWriter,
-  { sums, type, cell, beside = [] }: TileSums,
-  store: (sum: string, beside: readonly string[]) => void,
+  { cell, results }: TileResults,
+  store: (texts: readonly string[]) => void,
 ): void {
-  if (sums.length === 1) {
-    for (const sum of sums)
-      store(
-        sum,
-        beside.map(({ values }) => values[0] ?? ""),
-      );
+  if (cell.size === 1) {
+    store(results.map(({ values }) => values[0] ?? ""));
     return;
   }
-  writer.statement(`var sum = ${type}(0.0);`);
-  beside.forEach((other, i) => writer.statement(`var beside${i}: ${other.type};`));
-  writer.block(`for (var cell = 0; cell < ${sums.length}; cell++) {`, () => {
+  const arrays = results.map(({ type, values }) => {
+    const name = writer.fresh("results");
+    writer.statement(`var ${name} = array<${type}, ${cell.size}>(${values.join(", ")});`);
+    return name;
+  });
+  writer.block(`for (var cell = 0; cell < ${cell.size}; cell++) {`, () => {
     writer.bindAxis(cell, "cell");
-    writer.block("switch (cell) {", () => {
-      sums.forEach((sum, i) => {
-        const others = beside.map(({ values }, j) => ` beside${j} = ${values[i] ?? ""};`);
-        writer.statement(`case ${i} { sum = ${sum};${others.join("")} }`);
-      });
-      writer.statement("default {}");
-    });
-    store(
-      "sum",
-      beside.map((_, i) => `beside${i}`),
-    );
+    store(arrays.map((name) => `${name}[cell]`));
   });
 }
 
-interface TileSums {
-  readonly sums: readonly string[];
-  readonly type: string;
+interface TileResults {
+  /** Counts the results of the tile. */
   readonly cell: Axis;
-  /** What else the epilogue takes for each sum. */
-  readonly beside?: readonly { readonly type: string; readonly values: readonly string[] }[];
+  /** What the epilogue takes: a value for each cell. */
+  readonly results: readonly { readonly type: string; readonly values: readonly string[] }[];
 }

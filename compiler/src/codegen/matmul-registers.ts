@@ -68,7 +68,11 @@ export function writeRegisterMatmul(
     }
   });
   const batchText = writer.emit(batch).text;
-  const store = (sum: string, rowWithin: Expr, columnWithin: Expr): void => {
+  const cell = newAxis(cells.length);
+  const within = unravel([newAxis(rowTile), newAxis(columnTile)], axisOf(cell, canonical), canonical);
+  const [rowWithin, columnWithin] = [...within.values()].reverse() as [Expr, Expr];
+  const sums = { type, values: cells.map(({ name }) => name) };
+  writeTileStores(writer, { cell, results: [sums] }, ([sum]) => {
     const r = writer.emitNamed(at(rowBlock, rowTile, rowWithin)).text;
     const c = writer.emitNamed(columnAt(columnWithin)).text;
     const call = `${context.prefix ?? ""}store_result(${batchText}, ${r}, ${c}, ${sum});`;
@@ -76,17 +80,7 @@ export function writeRegisterMatmul(
     const columnGuard = columns % (columnTile * threadsPerTile) ? `${c} < ${columns}` : "";
     const guards = [guard, rowGuard, columnGuard].filter(Boolean);
     writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
-  };
-  if (schedule.storesInLoop) {
-    const cell = newAxis(cells.length);
-    const within = unravel([newAxis(rowTile), newAxis(columnTile)], axisOf(cell, canonical), canonical);
-    const [rowWithin, columnWithin] = [...within.values()].reverse() as [Expr, Expr];
-    writeTileStores(writer, { sums: cells.map(({ name }) => name), type, cell }, (sum) =>
-      store(sum, rowWithin, columnWithin),
-    );
-  } else {
-    for (const { row, column, name } of cells) store(name, constant(row), constant(column));
-  }
+  });
   return {
     declarations: [writeEpilogue(epilogue, context)],
     main: writer.root.render("  "),

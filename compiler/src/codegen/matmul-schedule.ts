@@ -35,8 +35,6 @@ export interface RegisterSchedule extends Roles {
    * rows for all.
    */
   readonly threadsPerTile: number;
-  /** One epilogue in a loop over the thread's sums, not one for each of them: less to compile, more to run. */
-  readonly storesInLoop: boolean;
   readonly reasons: readonly string[];
 }
 
@@ -215,7 +213,6 @@ function registerCandidates(
           firstAlongK: ways.firstAlongK,
           secondAlongK: ways.secondAlongK,
           threadsPerTile,
-          storesInLoop: rowTile * columnTile * epilogue > mostUnrolledStores,
           reasons: ways.reasons,
         };
         candidates.push({ schedule, cost: registerCost(schedule, sizes, { epilogue, profile }) });
@@ -226,9 +223,6 @@ function registerCandidates(
 }
 
 const workgroupSize = 16;
-
-/** Bytes of code of a tile's epilogues, beyond which they are one in a loop. */
-const mostUnrolledStores = 48_000;
 
 interface RegisterWays {
   readonly threadsPerTile: number;

@@ -36,11 +36,11 @@ const product = {
   multiply: 58,
   carried: 15,
   broadcast: 70,
-  /** Of one sum among those of a tile, when they are stored. */
-  choice: 300,
+  /** From a register to the array of a tile's results, and back in the loop that stores them. */
+  result: 40,
   instructionCache: 64_000,
-  /** Large loops are what drivers compile longest: seconds where every load is unrolled. */
-  nanosecondsToCompile: 40,
+  /** Large loops are what drivers compile longest: 4 µs a byte on SwiftShader, of which this is the share of one run in 40. */
+  nanosecondsToCompile: 100,
 } as const;
 /** The same in the loop of a stream, whose operands are computed beside its sums. */
 const stream = { lane: 28, carried: 55, broadcast: 40, operation: 84 } as const;
@@ -111,9 +111,8 @@ export function registerCost(
   const arithmetic = (cells * (depth * product.multiply + product.carried) * threadsAtOnce) / widthOf(profile);
   const loop = first + second + shared + arithmetic;
   const sums = rowTile * columnTile;
-  const choices = schedule.storesInLoop ? sums * columnLanes * product.choice : 0;
-  const outside = schedule.storesInLoop ? epilogue : sums * epilogue;
-  return softwareCost({ once: sums * (epilogue + choices), outside, loop, iterations: k / depth }, threads);
+  const stored = epilogue + columnLanes * product.result;
+  return softwareCost({ once: sums * stored, outside: epilogue, loop, iterations: k / depth }, threads);
 }
 
 export function stationaryCost(

@@ -164,21 +164,19 @@ export function writeRegisterStream(
   const within = unravel([newAxis(rowTile), newAxis(columnTile)], axisOf(cell, canonical), canonical);
   const [rowWithin, columnWithin] = [...within.values()].reverse() as [Expr, Expr];
   const cells = Array.from({ length: cell.size }, (_, i) => [Math.floor(i / columnTile), i % columnTile] as const);
-  const [first, ...others] = inputs.map(({ reduction, dtype, lanes }) => ({
+  const results = inputs.map(({ reduction, dtype, lanes }) => ({
     type: registerType(dtype, lanes),
     values: cells.map(([row, column]) => sums.resultOf(reduction, row, column)),
   }));
-  if (first) {
-    writeTileStores(writer, { sums: first.values, type: first.type, cell, beside: others }, (sum, beside) => {
-      const r = writer.emitNamed(at(rowBlock, rowTile, rowWithin)).text;
-      const c = writer.emitNamed(columnAt(columnWithin)).text;
-      const call = `${context.prefix ?? ""}store_result(${[batchText, r, c, sum, ...beside].join(", ")});`;
-      const rowGuard = m % rowTile ? `${r} < ${m}` : "";
-      const columnGuard = columns % (columnTile * threadsPerTile) ? `${c} < ${columns}` : "";
-      const guards = [surplus, rowGuard, columnGuard].filter(Boolean);
-      writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
-    });
-  }
+  writeTileStores(writer, { cell, results }, (texts) => {
+    const r = writer.emitNamed(at(rowBlock, rowTile, rowWithin)).text;
+    const c = writer.emitNamed(columnAt(columnWithin)).text;
+    const call = `${context.prefix ?? ""}store_result(${[batchText, r, c, ...texts].join(", ")});`;
+    const rowGuard = m % rowTile ? `${r} < ${m}` : "";
+    const columnGuard = columns % (columnTile * threadsPerTile) ? `${c} < ${columns}` : "";
+    const guards = [surplus, rowGuard, columnGuard].filter(Boolean);
+    writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
+  });
   return {
     declarations: [writeEpilogue(epilogue, context)],
     main: writer.root.render("  "),
