@@ -89,9 +89,10 @@ beforeAll(async () => {
   if (updating) for (const { file, text } of cases) rewrite(file, text, printed.get(file) ?? "");
 }, 300_000);
 
-/** Without what depends on the machine: which devices it has, why it lacks others, and their limits. */
+/** Without what depends on the machine: which devices it has, why it lacks others, their limits, and Dawn's warnings. */
 function sameEverywhere(text: string): string {
   return text
+    .replace(/^Warning: .*\n(?: {4}at .*\.cpp:\d+\)\n\n?)?/gm, "")
     .replace(/^device: .*\n/gm, "")
     .replace(/(no hardware GPU): .*\n {2}help: .*/, "$1: …")
     .replace(/and .* (binds at most) \d+/, "and … $1 …")
