@@ -1,8 +1,9 @@
 /** Runs hand-made kernels on a device, each tensor in a buffer of its own unless said otherwise. */
 import { type BufferHandle, openDevice, type WebGPUDevice } from "@fax/runtime-webgpu";
 import { afterAll, beforeAll } from "vitest";
-import { type AdapterProfile, type BufferSpec, type Executable, storageBytes, type ValueSpec } from "../executable.ts";
+import type { AdapterProfile, BufferSpec, Executable, ValueSpec } from "../executable.ts";
 import type { FusedProgram, Kernel } from "../fuse/kernel.ts";
+import { bytesOfTensor } from "../fuse/live-bytes.ts";
 import type { MemoryPlan } from "../fuse/memory-plan-types.ts";
 import type { DType } from "../ir/dtype.ts";
 import { type HostData, hostArray } from "../ir/host-array.ts";
@@ -45,9 +46,8 @@ export function plainPlan(
   for (const tensor of tensors) {
     if (aliases.has(tensor)) continue;
     const role = program.inputs.includes(tensor) ? "input" : program.outputs.includes(tensor) ? "output" : "temp";
-    const bytes = Math.max(4, Math.ceil((sizeOf(tensor.shape) * storageBytes(tensor.dtype, profile)) / 4) * 4);
     assignment.set(tensor.id, buffers.length);
-    buffers.push({ bytes, role, label: `t${tensor.id}` });
+    buffers.push({ bytes: bytesOfTensor(tensor, profile), role, label: `t${tensor.id}` });
   }
   for (const [tensor, other] of aliases) assignment.set(tensor.id, assignment.get(other.id) ?? 0);
   return { buffers, assignment, loops: new Map(), peakBytes: 0, peakLowerBound: 0, reasons: [] };

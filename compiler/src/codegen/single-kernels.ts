@@ -3,11 +3,11 @@
  * schedules works on.
  */
 import type { AdapterProfile, BufferRef, BufferSpec, Executable, Step, ValueSpec } from "../executable.ts";
-import { storageBytes } from "../executable.ts";
 import { invariant } from "../diagnostics/index.ts";
 import type { FusedProgram, FusedStep, Kernel } from "../fuse/kernel.ts";
 import { costOfKernel, type KernelCost } from "../fuse/kernel-cost.ts";
 import { boundTensors } from "../fuse/kernel-tensors.ts";
+import { bytesOfTensor } from "../fuse/live-bytes.ts";
 import type { MemoryPlan } from "../fuse/memory-plan-types.ts";
 import { sizeOf } from "../ir/shape.ts";
 import type { LoopCounter, Tensor } from "../lower/expr.ts";
@@ -113,6 +113,5 @@ function valueOf({ tensors }: Binding, buffer: number): ValueSpec {
 
 function bufferOf({ name, access }: Binding, value: ValueSpec | undefined, profile: AdapterProfile): BufferSpec {
   invariant(value, "a value for each binding");
-  const bytes = Math.max(4, Math.ceil((sizeOf(value.shape) * storageBytes(value.dtype, profile)) / 4) * 4);
-  return { bytes, role: "input", donated: access === "read_write", label: name };
+  return { bytes: bytesOfTensor(value, profile), role: "input", donated: access === "read_write", label: name };
 }

@@ -12,7 +12,7 @@ import type { FusedProgram } from "./kernel.ts";
 import { type Lifetime, type Timeline, timelineOf, timeOf } from "./lifetimes.ts";
 
 /** Bytes of a tensor in device memory: WebGPU binds and copies multiples of four bytes, and nothing empty. */
-export function bytesOfTensor({ shape, dtype }: Tensor, profile: AdapterProfile): number {
+export function bytesOfTensor({ shape, dtype }: Pick<Tensor, "shape" | "dtype">, profile: AdapterProfile): number {
   return Math.max(4, Math.ceil((sizeOf(shape) * storageBytes(dtype, profile)) / 4) * 4);
 }
 
