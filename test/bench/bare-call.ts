@@ -3,14 +3,15 @@ import { compile, storage, waitFor } from "./hand-kernels.ts";
 import type { Contender } from "./measure.ts";
 import type { Row } from "./rows/row.ts";
 
-export interface BareCall extends Contender {
+/** The same without a library. */
+export interface ByHand extends Contender {
   destroy(): void;
 }
 
-export const bareCallName = "by hand";
+export const byHand = "by hand";
 
 /** Dispatches that depend on each other in one pass; for `readback` each is submitted with the copy of its result. */
-export async function bareCall(device: GPUDevice, mode: Row["mode"]): Promise<BareCall> {
+export async function bareCall(device: GPUDevice, mode: Row["mode"]): Promise<ByHand> {
   const buffer = storage(device, 256);
   const staging = device.createBuffer({ size: 256, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   const code = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -41,7 +42,7 @@ export async function bareCall(device: GPUDevice, mode: Row["mode"]): Promise<Ba
   };
   await run(1);
   return {
-    name: bareCallName,
+    name: byHand,
     mostCalls: mode === "readback" ? 64 : 1000,
     run,
     destroy() {

@@ -1,9 +1,10 @@
 /** One row: every library prepared, checked, and timed in turns. */
 import type { AdapterProfile } from "@fax/compiler/executable";
 import { type BenchAdapter, countDispatches } from "./adapter.ts";
-import { bareCall, bareCallName } from "./bare-call.ts";
+import { bareCall, byHand } from "./bare-call.ts";
 import { compileWithoutCache } from "./compile.ts";
 import type { FaxTask } from "./libraries/fax.ts";
+import { type Floor, productByHand } from "./floor.ts";
 import { type Library, type LibraryName, NotPossible, type Prepared } from "./libraries/library.ts";
 import { type Contender, measureInTurns, type Sample } from "./measure.ts";
 import type { Expected, Row } from "./rows/row.ts";
@@ -23,7 +24,7 @@ export interface RowResult {
   /** Why a library has no entry. */
   readonly absent: Partial<Record<LibraryName, string>>;
   readonly peakBytes: number | null;
-  /** Of the same done by hand, in rows that are about calls. */
+  /** Of the same done by hand, in rows that are about calls or one product. */
   readonly bare: readonly Sample[] | null;
   /** What the results were compared with. */
   readonly checked: string;
@@ -35,9 +36,10 @@ const mostResultBytes = { cpu: 128 * 2 ** 20, gpu: 4 * 2 ** 30 } as const;
 export async function benchRow(
   row: Row,
   libraries: readonly Library[],
-  { profile, own }: BenchAdapter,
-  budget: number,
+  adapter: BenchAdapter,
+  { budget, floor }: { readonly budget: number; readonly floor: Floor | null },
 ): Promise<RowResult> {
+  const { profile, own } = adapter;
   const absent: Partial<Record<LibraryName, string>> = { ...row.without };
   const inputs = row.inputs();
   const task: FaxTask = { inputs, program: row.program, fax: row.fax, onnx: row.onnx };
@@ -70,7 +72,8 @@ export async function benchRow(
     Math.min(row.mode === "chained" ? 1000 : 64, Math.floor(mostResultBytes[profile.class] / resultBytes)),
   );
   const contenders = ready.map(({ library, prepared }) => contender(row, library.name, prepared, mostCalls));
-  const bare = row.mode === "call" ? null : await bareCall(own, row.mode);
+  const product = floor && row.product ? await productByHand(adapter, row.product, floor) : null;
+  const bare = row.mode === "call" ? product : await bareCall(own, row.mode);
   const all = bare ? [...contenders, bare] : contenders;
   if (row.mode !== "call") for (const one of all) await warmUp(one, steadyMs);
   const samples = await measureInTurns(all, budget);
@@ -89,7 +92,7 @@ export async function benchRow(
     row,
     entries,
     absent,
-    bare: bare && (samples.get(bareCallName) ?? []),
+    bare: bare && (samples.get(byHand) ?? []),
     peakBytes: peakBytes(task, profile),
     checked: by.join(", ") || "nothing",
   };

@@ -1,7 +1,9 @@
 /** What the adapter can do at best, measured with kernels written by hand in the same run. */
 import type { AdapterProfile } from "@fax/compiler/executable";
 import { bestOf, better, dispatcher, never, storage, waitFor } from "./hand-kernels.ts";
-import { bestMatmul } from "./matmul-search.ts";
+import type { BenchAdapter } from "./adapter.ts";
+import { byHand, type ByHand } from "./bare-call.ts";
+import { bestMatmul, prepareMatmul } from "./matmul-search.ts";
 import { matmulVariants, type MatmulVariant, type MatmulElement } from "./matmul-variants.ts";
 import { type Clock, clocks, type Sample } from "./measure.ts";
 import type { Row } from "./rows/row.ts";
@@ -14,6 +16,7 @@ export interface Floor {
     readonly element: MatmulElement;
     readonly size: number;
     readonly rate: Readonly<Record<Clock, number>>;
+    readonly variant: MatmulVariant | null;
   }[];
 }
 
@@ -26,12 +29,12 @@ export async function measureFloor(device: GPUDevice, profile: AdapterProfile, q
   const matmul = [];
   for (const element of elements) {
     for (const size of sizes) {
-      const { sample } = await bestMatmul(device, profile, {
+      const { sample, variant } = await bestMatmul(device, profile, {
         element,
         size,
         variants: likelyVariants(profile, element),
       });
-      matmul.push({ element, size, rate: perMs(2 * size ** 3, sample) });
+      matmul.push({ element, size, rate: perMs(2 * size ** 3, sample), variant });
     }
   }
   return { copy: perMs(2 * 4 * copyElements, copy), matmul };
@@ -47,6 +50,19 @@ export function floorOf(row: Row, floor: Floor, clock: Clock): number {
   const element = row.needs === "shader-f16" ? "f16" : "f32";
   const rates = floor.matmul.filter((entry) => entry.element === element).map(({ rate }) => rate[clock]);
   return Math.max(row.bytes / floor.copy[clock], row.flops / Math.max(...rates));
+}
+
+/** The product by hand that was the best at about that size, to be timed in turns with others; null where none fits. */
+export async function productByHand(
+  { own, profile }: Pick<BenchAdapter, "own" | "profile">,
+  { element, size }: NonNullable<Row["product"]>,
+  floor: Floor,
+): Promise<ByHand | null> {
+  const near = floor.matmul
+    .filter((entry) => entry.element === element && entry.variant?.unfit(size, profile) === null)
+    .toSorted((a, b) => Math.abs(a.size - size) - Math.abs(b.size - size));
+  const variant = near[0]?.variant ?? null;
+  return variant && { name: byHand, mostCalls: 32, ...(await prepareMatmul(own, { variant, size, element })) };
 }
 
 /** Whether the floor is what moving the row's bytes takes, and not its operations. */

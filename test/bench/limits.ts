@@ -2,7 +2,7 @@
 import type { RowResult } from "./bench-row.ts";
 import { boundByBytes, type Floor, floorOf } from "./floor.ts";
 import type { JaxRun } from "./jax.ts";
-import { type Clock, spreadOf } from "./measure.ts";
+import { type Clock, ratioOf, spreadOf } from "./measure.ts";
 import { number } from "./report.ts";
 
 /** Rows that move less are about dispatches, not about memory. */
@@ -14,9 +14,11 @@ export function limitLines(
   jax: JaxRun | null,
   clock: Clock,
 ): string[] {
-  const own = results.flatMap(({ row, entries }) => {
+  const own = results.flatMap(({ row, entries, bare }) => {
     const entry = entries.find(({ library }) => library === "fax");
-    return entry ? [{ row, ms: spreadOf(entry.samples.map((sample) => sample[clock])).median }] : [];
+    if (entry === undefined) return [];
+    const ms = spreadOf(entry.samples.map((sample) => sample[clock])).median;
+    return [{ row, ms, byHand: bare && ratioOf(bare, entry.samples, clock) }];
   });
   const lines: string[] = [];
   if (floor !== null) {
@@ -26,9 +28,9 @@ export function limitLines(
     for (const { row, ms } of moved) {
       lines.push(`${row.name}: ${percent(floorOf(row, floor, clock) / ms)} of the copy's bandwidth`);
     }
-    for (const { row, ms } of own.filter(({ row: { name } }) => name.startsWith("matmul "))) {
-      const rate = `${number(row.flops / ms / 1e6)} GFLOP/s`;
-      lines.push(`${row.name}: ${rate}, ${percent(floorOf(row, floor, clock) / ms)} of the best by hand`);
+    for (const { row, ms, byHand } of own) {
+      if (row.product === undefined || byHand === null) continue;
+      lines.push(`${row.name}: ${number(row.flops / ms / 1e6)} GFLOP/s, ${percent(byHand)} of the best by hand`);
     }
   }
   for (const { row, ms } of own) {

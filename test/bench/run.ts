@@ -55,7 +55,7 @@ async function main(options: BenchOptions): Promise<void> {
       print(line([row.name, `– the adapter has no ${needs}`]));
       continue;
     }
-    const result = await benchRow(row, libraries, adapter, options.budget);
+    const result = await benchRow(row, libraries, adapter, { budget: options.budget, floor });
     results.push(result);
     print(line(rowCells(result, floor, peers, options.clock)));
   }

@@ -15,6 +15,7 @@ export function matmul(size: number, dtype: "f32" | "f16"): Row {
     flops: 2 * size ** 3,
     bytes: (3 * bytesOf(elements) * (dtype === "f16" ? 2 : 4)) / 4,
     ...(dtype === "f16" ? { needs: "shader-f16" } : {}),
+    product: { element: dtype, size },
     inputs: () => [cast(uniform(1, [size, size]), dtype), cast(uniform(2, [size, size], scale), dtype)],
     program: (ops, input) => [ops.matmul(input(0), input(1))],
     onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },

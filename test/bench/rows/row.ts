@@ -3,6 +3,7 @@ import type { HostArray } from "@fax/compiler/executable";
 import type { FaxFunction } from "../libraries/fax.ts";
 import type { LibraryName, Program } from "../libraries/library.ts";
 import type { OnnxGraph } from "../libraries/onnx-model.ts";
+import type { MatmulElement } from "../matmul-variants.ts";
 
 /** One element of a result as plain JavaScript computes it. */
 export interface Expected {
@@ -23,6 +24,8 @@ export interface Row {
   /** Inputs read once and results written once. */
   readonly bytes: number;
   readonly needs?: "shader-f16";
+  /** It is a product of square matrices, which there are kernels by hand for. */
+  readonly product?: { readonly element: MatmulElement; readonly size: number };
   inputs(): readonly HostArray[];
   readonly program: Program;
   readonly fax?: FaxFunction;
