@@ -121,6 +121,8 @@ interface Contiguity {
   /** Whether vec4s of the left factor lie along its own rows, and along k; the same of the right. */
   readonly left: { readonly rows: boolean; readonly k: boolean };
   readonly right: { readonly rows: boolean; readonly k: boolean };
+  /** Whether four columns of a result, neighbours along the right factor's rows, may be stored at once. */
+  readonly columnsTogether: boolean;
   /** Whether what is stored lies along the left factor's rows; along the right's. */
   readonly storedAlongLeft: boolean;
   readonly storedAlongRight: boolean;
@@ -129,15 +131,17 @@ interface Contiguity {
 function contiguity(kernel: Kernel, c: Contraction, context: SchedulingContext): Contiguity {
   const space = [...kernel.rows, ...c.inner];
   const alongAxes = (factor: Expr, axes: readonly Axis[]): boolean => liesAlong(factor, axes, space, context);
+  const columnsTogether = !storesDiverge(kernel, c.rightRows, context);
   return {
     left: {
       rows: alongAxes(c.left, c.leftRows) && !storesDiverge(kernel, c.leftRows, context),
       k: alongAxes(c.left, c.inner),
     },
     right: {
-      rows: alongAxes(c.right, c.rightRows) && !storesDiverge(kernel, c.rightRows, context),
+      rows: alongAxes(c.right, c.rightRows) && columnsTogether,
       k: alongAxes(c.right, c.inner),
     },
+    columnsTogether,
     storedAlongLeft: storedAlong(kernel, c.leftRows),
     storedAlongRight: storedAlong(kernel, c.rightRows),
   };
@@ -298,7 +302,7 @@ function lanesReason(swapped: boolean, lanes: Lanes): string[] {
 
 function workgroupCandidates(
   sizes: MatmulSizes,
-  { left, right }: Contiguity,
+  { left, right, columnsTogether }: Contiguity,
   profile: AdapterProfile,
 ): Candidate<WorkgroupSchedule>[] {
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = profile.limits;
@@ -322,7 +326,7 @@ function workgroupCandidates(
       const count = sizes.batch * Math.ceil(sizes.m / tile.tileM) * Math.ceil(sizes.n / tile.tileN);
       const firstLanes: Lanes = left.k || left.rows ? 4 : 1;
       const secondLanes: Lanes = right.k || right.rows ? 4 : 1;
-      const columnLanes: Lanes = sizes.n % 4 === 0 && tile.threadN % 4 === 0 ? 4 : 1;
+      const columnLanes: Lanes = columnsTogether && sizes.n % 4 === 0 && tile.threadN % 4 === 0 ? 4 : 1;
       const schedule = {
         kind: "matmul-workgroup",
         swapped: false,

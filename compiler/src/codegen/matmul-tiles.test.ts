@@ -4,7 +4,17 @@ import type { AdapterProfile } from "../executable.ts";
 import { evaluateFused } from "../fuse/evaluate-kernels.test-support.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import { sizeOf } from "../ir/shape.ts";
-import { axisExpr, binaryExpr, type Expr, loadExpr, newAxis, newTensor, type Tensor } from "../lower/expr.ts";
+import {
+  axisExpr,
+  binaryExpr,
+  constExpr,
+  type Expr,
+  loadExpr,
+  newAxis,
+  newTensor,
+  selectExpr,
+  type Tensor,
+} from "../lower/expr.ts";
 import { candidateSchedules, generateKernel } from "./generate-kernel.ts";
 import { executableOf, plainPlan, programOf, runExecutable, softwareDevice } from "./on-device.test-support.ts";
 import { describeSchedule, type Schedule } from "./schedule.ts";
@@ -109,3 +119,51 @@ describe.each(["cpu", "gpu"] as const)("products by tiles, on adapters of class 
     }
   });
 });
+
+/** Neighbouring results may come from different sides: what is loaded on one of them is loaded for each by itself. */
+it.each(["cpu", "gpu"] as const)(
+  "a mask chooses products or what is in memory, by any schedule (%s)",
+  async (adapter) => {
+    const [i, j, inner] = [newAxis(40), newAxis(64), newAxis(12)];
+    const over = (...axes: readonly (typeof i)[]): Expr =>
+      loadExpr(
+        newTensor(
+          "f32",
+          axes.map(({ size }) => size),
+        ),
+        axes.map(axisExpr),
+      );
+    const [left, right, mask, other] = [over(i, inner), over(inner, j), over(i, j), over(i, j)] as const;
+    const output = newTensor("f32", [i.size, j.size]);
+    const isChosen = binaryExpr("gt", mask, constExpr(0, "f32"));
+    const value = selectExpr(isChosen, { op: "reduced", dtype: "f32", reduction: 0 }, other);
+    const kernel: Kernel = {
+      name: "masked_product",
+      rows: [i, j],
+      stages: [
+        {
+          kind: "reduce",
+          axes: [inner],
+          reductions: [{ id: 0, reducer: "sum", body: binaryExpr("mul", left, right) }],
+        },
+        { kind: "store", axes: [], once: false, stores: [{ tensor: output, index: [i, j].map(axisExpr), value }] },
+      ],
+      reasons: [],
+    };
+    const inputs = [left, right, mask, other].flatMap((load) => (load.op === "load" ? [load.tensor] : []));
+    const profile: AdapterProfile = { ...device().profile, class: adapter };
+    const program = programOf([kernel], inputs, [output]);
+    const plan = plainPlan(program, [kernel], profile);
+    const assignment = (tensor: Tensor): number => plan.assignment.get(tensor.id) as number;
+    const all = candidateSchedules(kernel, { assignment, profile });
+    const [generated] = all.map(({ schedule }) => generateKernel(kernel, { assignment, profile, loops: [], schedule }));
+    if (!generated) throw new Error("there is a schedule");
+    const data = inputs.map(({ shape }, t) =>
+      Array.from({ length: sizeOf(shape) }, (_, at) => (((at + t) * 7919) % 61) / 8 - 4),
+    );
+    const [result] = await runExecutable(device(), executableOf(generated, program, plan), data);
+    const [expected] = evaluateFused(program, data);
+    const apart = (expected ?? []).map((want, at) => Math.abs(want - (result?.[at] ?? NaN)));
+    expect(Math.max(...apart)).toBeLessThan(1e-3);
+  },
+);
