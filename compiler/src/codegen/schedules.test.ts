@@ -10,6 +10,7 @@ import {
   type Axis,
   axisExpr,
   binaryExpr,
+  castExpr,
   constExpr,
   type Expr,
   loadExpr,
@@ -63,26 +64,32 @@ class Drawing {
     this.random = random;
   }
 
+  /** Of what is in memory; f16 is cast, as lowering does where it wants the accuracy of f32. */
+  private dtype(): "f32" | "f16" {
+    return this.random.below(3) === 0 ? "f16" : "f32";
+  }
+
   /** A new tensor over the axes, mostly in their order; now and then a part of a larger one, guarded at its edge. */
   load(axes: readonly Axis[]): Expr {
     const order = this.random.below(3) === 0 ? this.random.shuffled(axes) : axes;
     const last = order.at(-1);
     const padded = last !== undefined && last.size > 1 && this.random.below(6) === 0;
     const shape = order.map(({ size }) => size);
-    const tensor = newTensor("f32", padded ? [...shape.slice(0, -1), last.size - 1] : shape);
+    const tensor = newTensor(this.dtype(), padded ? [...shape.slice(0, -1), last.size - 1] : shape);
     this.inputs.push(tensor);
-    const read = loadExpr(tensor, order.map(axisExpr));
+    const read = castExpr(loadExpr(tensor, order.map(axisExpr)), "f32");
     if (!padded) return read;
     return selectExpr(binaryExpr("lt", axisExpr(last), constExpr(last.size - 1)), read, constExpr(0.25, "f32"));
   }
 
   store(axes: readonly Axis[], value: Expr): StoreStage["stores"][number] {
+    const dtype = value.dtype === "f32" ? this.dtype() : value.dtype;
     const tensor = newTensor(
-      value.dtype,
+      dtype,
       axes.map(({ size }) => size),
     );
     this.outputs.push(tensor);
-    return { tensor, index: axes.map(axisExpr), value };
+    return { tensor, index: axes.map(axisExpr), value: castExpr(value, dtype) };
   }
 }
 
@@ -195,12 +202,15 @@ describe.each(["cpu", "gpu"] as const)("schedules for adapters of class %s", (ad
     const { schedule } = random.pick(legal);
     const generated = generateKernel(kernel, { assignment, profile, loops: [], schedule });
     const results = await runExecutable(device(), executableOf(generated, program, plan), data);
-    const faults = evaluateFused(program, data).flatMap((expected, i) =>
-      expected.flatMap((want, at) => {
+    const faults = evaluateFused(program, data).flatMap((expected, i) => {
+      const tolerance = outputs[i]?.dtype === "f16" ? 2 ** -10 : 1e-4;
+      return expected.flatMap((want, at) => {
         const got = results[i]?.[at] ?? NaN;
-        return Math.abs(got - want) <= 1e-4 * Math.max(1, Math.abs(want)) ? [] : [`${i}[${at}]: ${got}, not ${want}`];
-      }),
-    );
+        return Math.abs(got - want) <= tolerance * Math.max(1, Math.abs(want))
+          ? []
+          : [`${i}[${at}]: ${got}, not ${want}`];
+      });
+    });
     expect(faults.slice(0, 5), `seed ${seed}, ${describeSchedule(schedule)}\n${generated.code.source}`).toEqual([]);
   });
 });

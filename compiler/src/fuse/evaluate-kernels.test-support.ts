@@ -4,6 +4,7 @@
  */
 import type { BufferRef } from "../executable.ts";
 import { invariant } from "../diagnostics/index.ts";
+import { roundToF16 } from "../ir/host-array.ts";
 import { sizeOf, stridesOf } from "../ir/shape.ts";
 import type { Axis, Expr, LoopCounter, Reducer, Tensor } from "../lower/expr.ts";
 import type { Graph, Node } from "../lower/graph.ts";
@@ -99,12 +100,12 @@ function evaluate(root: Expr, scope: Scope): number {
       }
       case "select":
         return visit(expr.condition) ? visit(expr.onTrue) : visit(expr.onFalse);
-      case "cast":
-        return expr.dtype === "bool"
-          ? Number(visit(expr.x) !== 0)
-          : expr.dtype === "i32"
-            ? Math.trunc(visit(expr.x))
-            : visit(expr.x);
+      case "cast": {
+        const x = visit(expr.x);
+        if (expr.dtype === "bool") return Number(x !== 0);
+        if (expr.dtype === "i32") return Math.trunc(x);
+        return expr.dtype === "f16" ? roundToF16(x) : x;
+      }
       case "bitcast":
         throw new Error("bits are not evaluated here");
       default:
