@@ -72,6 +72,8 @@ def array_rows(quick):
             yield f"matmul {n} {name}", jnp.matmul, (a, b)
     batch = 64 if quick else 256
     yield f"batched matmul {batch}×64", jnp.matmul, (uniform(1, (batch, 64, 64)), uniform(2, (batch, 64, 64)))
+    n = 8192 if quick else 65536
+    yield f"matmul 32×{n}×32", jnp.matmul, (uniform(1, (32, n)), uniform(2, (n, 32), n**-0.5))
     n = 1024 if quick else 2048
     yield f"matvec {n}", jnp.matmul, (uniform(1, (n, n)), uniform(2, (n,)))
     large = (1 if quick else 4) * MILLION

@@ -60,6 +60,21 @@ function batchedMatmul(batch: number, size: number): Row {
   };
 }
 
+/** Few results, long sums. */
+function thinMatmul(size: number, inner: number): Row {
+  return {
+    name: `matmul ${size}×${inner}×${size}`,
+    mode: "call",
+    flops: 2 * inner * size ** 2,
+    bytes: bytesOf(2 * size * inner, size * size),
+    inputs: () => [uniform(1, [size, inner]), uniform(2, [inner, size], inner ** -0.5)],
+    program: (ops, input) => [ops.matmul(input(0), input(1))],
+    onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },
+    expected: ([x, y]) => productSamples(x, y, [1, size, inner, size]),
+    tolerance: 1e-5,
+  };
+}
+
 function matvec(size: number): Row {
   return {
     name: `matvec ${size}`,
@@ -202,6 +217,7 @@ export function arrayRows(quick: boolean, adapter: "cpu" | "gpu"): Row[] {
     ...sizes.map((size) => matmul(size, "f32")),
     ...sizes.map((size) => matmul(size, "f16")),
     batchedMatmul(quick ? 64 : 256, 64),
+    thinMatmul(32, quick ? 8192 : 65536),
     matvec(quick ? 1024 : 2048),
     chain(large),
     sum(large),
