@@ -98,35 +98,3 @@ export function writeEpilogue(epilogue: Epilogue, context: KernelContext): strin
   const parameters = ["batch: i32", "m: i32", "n: i32", ...results].join(", ");
   return `fn ${context.prefix ?? ""}store_result(${parameters}) {\n${writer.root.render("  ")}}`;
 }
-
-/**
- * Calls the epilogue for each of a thread's results: once in a loop, over an array that takes them when they are finished.
- * An epilogue for each costs compilers of software adapters more than the product itself, up to seconds a kernel, and runs
- * no faster. The sums are variables of their own until then, or they would not be in registers.
- */
-export function writeTileStores(
-  writer: ExprWriter,
-  { cell, results }: TileResults,
-  store: (texts: readonly string[]) => void,
-): void {
-  if (cell.size === 1) {
-    store(results.map(({ values }) => values[0] ?? ""));
-    return;
-  }
-  const arrays = results.map(({ type, values }) => {
-    const name = writer.fresh("results");
-    writer.statement(`var ${name} = array<${type}, ${cell.size}>(${values.join(", ")});`);
-    return name;
-  });
-  writer.block(`for (var cell = 0; cell < ${cell.size}; cell++) {`, () => {
-    writer.bindAxis(cell, "cell");
-    store(arrays.map((name) => `${name}[cell]`));
-  });
-}
-
-interface TileResults {
-  /** Counts the results of the tile. */
-  readonly cell: Axis;
-  /** What the epilogue takes: a value for each cell. */
-  readonly results: readonly { readonly type: string; readonly values: readonly string[] }[];
-}

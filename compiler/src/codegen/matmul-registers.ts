@@ -6,16 +6,10 @@
 import type { Kernel } from "../fuse/kernel.ts";
 import { type Axis, constExpr, type Expr, newAxis } from "../lower/expr.ts";
 import type { Contraction } from "./contraction.ts";
-import {
-  chooseVectorBindings,
-  gridOf,
-  groupIndex,
-  type KernelBody,
-  writeIndex,
-  type WriterContext,
-} from "./kernel-body.ts";
-import { planEpilogue, writeEpilogue, writeTileStores } from "./matmul-epilogue.ts";
+import { chooseVectorBindings, type KernelBody, type WriterContext } from "./kernel-body.ts";
+import { planEpilogue, writeEpilogue } from "./matmul-epilogue.ts";
 import { orderFactors, type RegisterSchedule } from "./matmul-schedule.ts";
+import { RegisterTiles } from "./register-tiles.ts";
 import { axisOf, sizeOfAxes, unravel } from "./space.ts";
 import { ExprWriter, type Value } from "./wgsl-expr.ts";
 import { registerType } from "./wgsl-literal.ts";
@@ -30,22 +24,10 @@ export function writeRegisterMatmul(
 ): KernelBody {
   const { canonical } = context;
   const { mAxes, nAxes } = orderFactors(contraction, schedule.swapped);
-  const { rowTile, columnTile, columnLanes, depth, threadsPerTile } = schedule;
-  const constant = (value: number): Expr => canonical.intern(constExpr(value));
-  const [m, k] = [sizeOfAxes(mAxes), sizeOfAxes(contraction.inner)];
-  const columns = sizeOfAxes(nAxes) / columnLanes;
-  const tiles = [
-    newAxis(sizeOfAxes(contraction.batch)),
-    newAxis(Math.ceil(m / rowTile)),
-    newAxis(Math.ceil(columns / columnTile / threadsPerTile)),
-  ] as const;
-  const [step, member] = [newAxis(sizeOfAxes(tiles)), newAxis(threadsPerTile)];
-  const places = unravel(tiles, axisOf(step, canonical), canonical);
-  const [batch, rowBlock, columnBlock] = tiles.map((axis) => places.get(axis) ?? constant(0)) as [Expr, Expr, Expr];
-  const at = (block: Expr, tile: number, offset: Expr): Expr =>
-    canonical.binary("add", canonical.binary("mul", block, constant(tile)), offset);
-  const columnAt = (i: Expr): Expr => at(at(columnBlock, columnTile, i), threadsPerTile, axisOf(member, canonical));
-  const operands = new Operands(contraction, schedule, context, { batch, rowBlock, columnAt, member, columns });
+  const { rowTile, columnTile, columnLanes, depth } = schedule;
+  const k = sizeOfAxes(contraction.inner);
+  const tiles = new RegisterTiles({ batch: contraction.batch, rows: mAxes, columns: nAxes }, schedule, canonical);
+  const operands = new Operands(contraction, schedule, context, tiles);
   const cells = Array.from({ length: rowTile * columnTile }, (_, i) => {
     const [row, column] = [Math.floor(i / columnTile), i % columnTile];
     return { row, column, name: `acc${row}_${column}` };
@@ -54,7 +36,7 @@ export function writeRegisterMatmul(
   const epilogue = planEpilogue(kernel, contraction, { mAxes, nAxes, lanes: columnLanes }, canonical);
   chooseVectorBindings([...operands.laneUses(), { lane: epilogue.lane, roots: [], stores: epilogue.stores }], context);
   const writer = new ExprWriter(context);
-  const { workgroups, guard } = writePlace(writer, schedule, { step, member });
+  const workgroups = tiles.writePlace(writer);
   operands.bindLanes(writer);
   const type = registerType("f32", columnLanes);
   for (const { name } of cells) writer.statement(`var ${name} = ${type}(0.0);`);
@@ -67,65 +49,13 @@ export function writeRegisterMatmul(
       for (const { row, column, name } of cells) writer.statement(`${name} += ${left(row)} * ${right[column] ?? ""};`);
     }
   });
-  const batchText = writer.emit(batch).text;
-  const cell = newAxis(cells.length);
-  const within = unravel([newAxis(rowTile), newAxis(columnTile)], axisOf(cell, canonical), canonical);
-  const [rowWithin, columnWithin] = [...within.values()].reverse() as [Expr, Expr];
-  const sums = { type, values: cells.map(({ name }) => name) };
-  writeTileStores(writer, { cell, results: [sums] }, ([sum]) => {
-    const r = writer.emitNamed(at(rowBlock, rowTile, rowWithin)).text;
-    const c = writer.emitNamed(columnAt(columnWithin)).text;
-    const call = `${context.prefix ?? ""}store_result(${batchText}, ${r}, ${c}, ${sum});`;
-    const rowGuard = m % rowTile ? `${r} < ${m}` : "";
-    const columnGuard = columns % (columnTile * threadsPerTile) ? `${c} < ${columns}` : "";
-    const guards = [guard, rowGuard, columnGuard].filter(Boolean);
-    writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
-  });
+  tiles.writeStores(writer, [{ type, values: cells.map(({ name }) => name) }]);
   return {
     declarations: [writeEpilogue(epilogue, context)],
     main: writer.root.render("  "),
     workgroupSize: schedule.workgroupSize,
     workgroups,
   };
-}
-
-interface Place {
-  readonly step: Axis;
-  readonly member: Axis;
-}
-
-/**
- * Which tile the thread is at. Threads of a subgroup must not leave before the others broadcast: those of the surplus
- * compute the last tile once more, and `guard` keeps them from storing it.
- */
-function writePlace(
-  writer: ExprWriter,
-  { workgroupSize, threadsPerTile }: RegisterSchedule,
-  { step, member }: Place,
-): { readonly workgroups: KernelBody["workgroups"]; readonly guard: string } {
-  const tilesPerGroup = workgroupSize / threadsPerTile;
-  const workgroups = gridOf(Math.ceil(step.size / tilesPerGroup), writer.context.profile);
-  const covered = workgroups[0] * workgroups[1] * workgroups[2] * tilesPerGroup;
-  const before = `${groupIndex(workgroups)} * ${tilesPerGroup}u`;
-  const surplus = covered > step.size;
-  if (threadsPerTile === 1) {
-    writeIndex(writer, "tile", `${before} + local`, step.size, covered);
-  } else {
-    writer.statement(`let position = i32(${before} + local / ${threadsPerTile}u);`);
-    writer.statement(`let tile = ${surplus ? `min(position, ${step.size - 1})` : "position"};`);
-    writer.statement(`let member = i32(local % ${threadsPerTile}u);`);
-    writer.bindAxis(member, "member");
-  }
-  writer.bindAxis(step, "tile");
-  return { workgroups, guard: threadsPerTile > 1 && surplus ? `position < ${step.size}` : "" };
-}
-
-interface TilePlace {
-  readonly batch: Expr;
-  readonly rowBlock: Expr;
-  readonly columnAt: (i: Expr) => Expr;
-  readonly member: Axis;
-  readonly columns: number;
 }
 
 /** The loads of both factors in one iteration of the loop along k, which takes `depth` steps. */
@@ -143,7 +73,7 @@ class Operands {
     contraction: Contraction,
     schedule: RegisterSchedule,
     { canonical }: WriterContext,
-    { batch, rowBlock, columnAt, member, columns }: TilePlace,
+    tiles: RegisterTiles,
   ) {
     const { first, second, mAxes, nAxes } = orderFactors(contraction, schedule.swapped);
     const { rowTile, columnTile, rowLanes, columnLanes, depth, threadsPerTile } = schedule;
@@ -156,7 +86,7 @@ class Operands {
       lanes === 4 ? scaled(e, 4, axisOf(lane, canonical)) : e;
     /** Beyond the edge the last one is computed again, and not stored. */
     const clamped = (e: Expr, size: number): Expr => canonical.binary("min", e, constant(size - 1));
-    const batchParts = unravel(contraction.batch, batch, canonical);
+    const batchParts = unravel(contraction.batch, tiles.batch, canonical);
     const place = (factor: Expr, axes: readonly Axis[], position: Expr, alongK: boolean): Expr[] =>
       Array.from({ length: alongK ? 1 : depth }, (_, j) => {
         const offset = alongK ? axisOf(this.#innerLane, canonical) : constant(j);
@@ -164,12 +94,12 @@ class Operands {
         return canonical.rewriter(new Map([...batchParts, ...unravel(axes, position, canonical), ...inner]))(factor);
       });
     const firsts = Array.from({ length: Math.ceil(rowTile / rowLanes / threadsPerTile) }, (_, i) => {
-      const offset = scaled(constant(i), threadsPerTile, axisOf(member, canonical));
-      const position = clamped(scaled(rowBlock, rowTile / rowLanes, offset), sizeOfAxes(mAxes) / rowLanes);
+      const offset = scaled(constant(i), threadsPerTile, axisOf(tiles.member, canonical));
+      const position = clamped(scaled(tiles.rowBlock, rowTile / rowLanes, offset), tiles.rows / rowLanes);
       return place(first, mAxes, inLanes(position, rowLanes, this.#rowLane), schedule.firstAlongK);
     });
     const seconds = Array.from({ length: columnTile }, (_, i) => {
-      const position = inLanes(clamped(columnAt(constant(i)), columns), columnLanes, this.#columnLane);
+      const position = inLanes(clamped(tiles.columnAt(constant(i)), tiles.columns), columnLanes, this.#columnLane);
       return place(second, nAxes, position, schedule.secondAlongK);
     });
     this.#firsts = transposed(firsts);

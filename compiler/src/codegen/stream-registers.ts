@@ -7,16 +7,10 @@
 import { invariant } from "../diagnostics/index.ts";
 import type { Kernel } from "../fuse/kernel.ts";
 import { type Axis, constExpr, type Expr, newAxis } from "../lower/expr.ts";
-import {
-  chooseVectorBindings,
-  gridOf,
-  groupIndex,
-  type KernelBody,
-  writeIndex,
-  type WriterContext,
-} from "./kernel-body.ts";
+import { chooseVectorBindings, type KernelBody, type WriterContext } from "./kernel-body.ts";
 import { liesAlong } from "./lanes.ts";
-import { planEpilogueOf, writeEpilogue, writeTileStores } from "./matmul-epilogue.ts";
+import { planEpilogueOf, writeEpilogue } from "./matmul-epilogue.ts";
+import { RegisterTiles } from "./register-tiles.ts";
 import { axisOf, linearSpace, sizeOfAxes, unravel } from "./space.ts";
 import type { StreamRegisterSchedule } from "./stream-schedule.ts";
 import { epilogueInputs, ownInner, ownReductions, StreamSums } from "./stream-sums.ts";
@@ -45,32 +39,22 @@ export function writeRegisterStream(
   schedule: StreamRegisterSchedule,
   context: WriterContext,
 ): KernelBody {
-  const { canonical, profile } = context;
+  const { canonical } = context;
   const { rowTile, columnTile, columnLanes, threadsPerTile, workgroupSize } = schedule;
   const constant = (value: number): Expr => canonical.intern(constExpr(value));
-  const [m, k] = [sizeOfAxes(stream.leftRows), sizeOfAxes(stream.inner)];
-  const columns = sizeOfAxes(stream.columns) / columnLanes;
-  const tiles = [
-    newAxis(sizeOfAxes(stream.batch)),
-    newAxis(Math.ceil(m / rowTile)),
-    newAxis(Math.ceil(columns / columnTile / threadsPerTile)),
-  ] as const;
-  const [step, member] = [newAxis(sizeOfAxes(tiles)), newAxis(threadsPerTile)];
-  const places = unravel(tiles, axisOf(step, canonical), canonical);
-  const [batch, rowBlock, columnBlock] = tiles.map((axis) => places.get(axis) ?? constant(0)) as [Expr, Expr, Expr];
-  const batchParts = unravel(stream.batch, batch, canonical);
-  const at = (block: Expr, tile: number, offset: Expr): Expr =>
-    canonical.binary("add", canonical.binary("mul", block, constant(tile)), offset);
+  const k = sizeOfAxes(stream.inner);
+  const space = { batch: stream.batch, rows: stream.leftRows, columns: stream.columns };
+  const tiles = new RegisterTiles(space, schedule, canonical);
+  const batchParts = unravel(stream.batch, tiles.batch, canonical);
   /** Beyond the edge the last one is computed again, and not stored. */
   const clamped = (e: Expr, size: number): Expr => canonical.binary("min", e, constant(size - 1));
-  const columnAt = (i: Expr): Expr => at(at(columnBlock, columnTile, i), threadsPerTile, axisOf(member, canonical));
 
   // The step of the thread itself, and the one of which all threads of the tile sum the products.
   const [ownStep, commonStep, columnLane] = [newAxis(k), newAxis(k), newAxis(4)];
   const rowAxes = (i: number): ReadonlyMap<Axis, Expr> =>
     new Map([
       ...batchParts,
-      ...unravel(stream.leftRows, clamped(at(rowBlock, rowTile, constant(i)), m), canonical),
+      ...unravel(stream.leftRows, clamped(tiles.rowAt(constant(i)), tiles.rows), canonical),
       ...unravel(stream.inner, axisOf(ownStep, canonical), canonical),
     ]);
   const rows = Array.from({ length: rowTile }, (_, i): Row => {
@@ -91,10 +75,12 @@ export function writeRegisterStream(
         return [sum.id, { step: along, lane, fixed, moving: placed(0, sum.moving) }];
       }),
   );
+  const fourth = (quad: Expr, lane: Expr): Expr =>
+    canonical.binary("add", canonical.binary("mul", quad, constant(4)), lane);
   const rightsOf = ({ right }: Product): Expr[] =>
     Array.from({ length: columnTile }, (_, i) => {
-      const position = clamped(columnAt(constant(i)), columns);
-      const column = columnLanes === 4 ? at(position, 4, axisOf(columnLane, canonical)) : position;
+      const position = clamped(tiles.columnAt(constant(i)), tiles.columns);
+      const column = columnLanes === 4 ? fourth(position, axisOf(columnLane, canonical)) : position;
       const inner = unravel(stream.inner, axisOf(commonStep, canonical), canonical);
       return canonical.rewriter(new Map([...batchParts, ...inner, ...unravel(stream.columns, column, canonical)]))(
         right,
@@ -103,8 +89,8 @@ export function writeRegisterStream(
   const rights = new Map(stream.passes.flatMap(({ products }) => products.map((p) => [p, rightsOf(p)] as const)));
 
   const inputs = epilogueInputs(kernel, stream, columnLanes);
-  const space = { mAxes: stream.leftRows, nAxes: stream.columns, lanes: columnLanes };
-  const epilogue = planEpilogueOf(kernel, stream.batch, inputs, space, canonical);
+  const stored = { mAxes: stream.leftRows, nAxes: stream.columns, lanes: columnLanes };
+  const epilogue = planEpilogueOf(kernel, stream.batch, inputs, stored, canonical);
   chooseVectorBindings(
     [
       { lane: columnLane, roots: [...rights.values()].flat(), stores: [] },
@@ -117,20 +103,7 @@ export function writeRegisterStream(
   );
 
   const writer = new ExprWriter(context);
-  const tilesPerGroup = workgroupSize / threadsPerTile;
-  const workgroups = gridOf(Math.ceil(step.size / tilesPerGroup), profile);
-  const covered = workgroups[0] * workgroups[1] * workgroups[2] * tilesPerGroup;
-  const before = `${groupIndex(workgroups)} * ${tilesPerGroup}u`;
-  // Threads of a subgroup must not leave before others broadcast: those of the surplus compute the last tile again.
-  const surplus = threadsPerTile > 1 && covered > step.size ? `position < ${step.size}` : "";
-  if (threadsPerTile === 1) writeIndex(writer, "tile", `${before} + local`, step.size, covered);
-  else {
-    writer.statement(`let position = i32(${before} + local / ${threadsPerTile}u);`);
-    writer.statement(`let tile = ${surplus === "" ? "position" : `min(position, ${step.size - 1})`};`);
-    writer.statement(`let member = i32(local % ${threadsPerTile}u);`);
-    writer.bindAxis(member, "member");
-  }
-  writer.bindAxis(step, "tile");
+  const workgroups = tiles.writePlace(writer);
   writer.bindAxis(columnLane, "vec4<i32>(0, 1, 2, 3)", 4);
   const sums = new StreamSums(writer, context, { rows: rowTile, columns: columnTile, lanes: columnLanes });
   for (const pass of passesInTurn(stream)) {
@@ -159,24 +132,15 @@ export function writeRegisterStream(
     }
   }
 
-  const batchText = writer.emit(batch).text;
-  const cell = newAxis(rowTile * columnTile);
-  const within = unravel([newAxis(rowTile), newAxis(columnTile)], axisOf(cell, canonical), canonical);
-  const [rowWithin, columnWithin] = [...within.values()].reverse() as [Expr, Expr];
-  const cells = Array.from({ length: cell.size }, (_, i) => [Math.floor(i / columnTile), i % columnTile] as const);
+  const cells = Array.from(
+    { length: rowTile * columnTile },
+    (_, i) => [Math.floor(i / columnTile), i % columnTile] as const,
+  );
   const results = inputs.map(({ reduction, dtype, lanes }) => ({
     type: registerType(dtype, lanes),
     values: cells.map(([row, column]) => sums.resultOf(reduction, row, column)),
   }));
-  writeTileStores(writer, { cell, results }, (texts) => {
-    const r = writer.emitNamed(at(rowBlock, rowTile, rowWithin)).text;
-    const c = writer.emitNamed(columnAt(columnWithin)).text;
-    const call = `${context.prefix ?? ""}store_result(${[batchText, r, c, ...texts].join(", ")});`;
-    const rowGuard = m % rowTile ? `${r} < ${m}` : "";
-    const columnGuard = columns % (columnTile * threadsPerTile) ? `${c} < ${columns}` : "";
-    const guards = [surplus, rowGuard, columnGuard].filter(Boolean);
-    writer.statement(guards.length > 0 ? `if (${guards.join(" && ")}) { ${call} }` : call);
-  });
+  tiles.writeStores(writer, results);
   return {
     declarations: [writeEpilogue(epilogue, context)],
     main: writer.root.render("  "),
