@@ -38,10 +38,10 @@ describe("naps of the event loop", () => {
     const time = new FakeTime();
     const naps = new Naps(time);
     naps.begin();
-    time.turns(6, 0.03);
+    time.turns(11, 0.09);
     expect(time.naps).toEqual([]);
-    time.turns(1, 0.03);
-    expect(time.naps).toEqual([0.05]);
+    time.turns(1, 0.09);
+    expect(time.naps).toEqual([expect.closeTo(1.08 / 16)]);
     time.turns(200, 0.02);
     expect(time.naps.at(-1)).toBe(1);
     expect(time.naps).toEqual(time.naps.toSorted((a, b) => a - b));

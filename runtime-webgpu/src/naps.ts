@@ -4,9 +4,11 @@
  * such a device and turns are otherwise empty, the event loop naps between them.
  */
 
-/** In ms. A wait that is over before costs no nap: a sleeping thread wakes late. */
-const awake = 0.2;
-const shortest = 0.05;
+/**
+ * In ms. A wait that is over before has no nap in it: a thread that sleeps wakes late, and its process's other threads have
+ * moved to its core meanwhile, where they wait for it the next time.
+ */
+const awake = 1;
 const longest = 1;
 /** Of what a wait has taken so far: as much later its end is seen at most. */
 const share = 1 / 16;
@@ -66,7 +68,7 @@ export class Naps {
     const now = this.#time.now();
     const waited = now - this.#begun;
     if (waited >= awake && now - this.#left <= emptyTurn) {
-      this.#time.sleep(Math.min(longest, Math.max(shortest, waited * share)));
+      this.#time.sleep(Math.min(longest, waited * share));
     }
     this.#left = this.#time.now();
     this.#await();
