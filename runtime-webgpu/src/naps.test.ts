@@ -56,6 +56,20 @@ describe("naps of the event loop", () => {
     expect(time.naps).toHaveLength(1);
   });
 
+  it("begin anew when one of several waits has ended", () => {
+    const time = new FakeTime();
+    const naps = new Naps(time);
+    naps.begin();
+    for (let i = 0; i < 20; i++) {
+      naps.begin();
+      time.turns(10, 0.05);
+      naps.end();
+    }
+    expect(time.naps).toEqual([]);
+    time.turns(30, 0.05);
+    expect(time.naps.length).toBeGreaterThan(0);
+  });
+
   it("end with the last wait, and count anew from the next", () => {
     const time = new FakeTime();
     const naps = new Naps(time);

@@ -24,24 +24,26 @@ export interface Time {
   nextTurn(callback: () => void): void;
 }
 
-const word = new Int32Array(new SharedArrayBuffer(4));
-
-const realTime: Time = {
-  now: () => performance.now(),
-  sleep: (ms) => void Atomics.wait(word, 0, 0, ms),
-  nextTurn: (callback) => void setImmediate(callback),
-};
+function realTime(): Time {
+  const word = new Int32Array(new SharedArrayBuffer(4));
+  return {
+    now: () => performance.now(),
+    sleep: (ms) => void Atomics.wait(word, 0, 0, ms),
+    nextTurn: (callback) => void setImmediate(callback),
+  };
+}
 
 export class Naps {
   readonly #time: Time;
   readonly #onTurn = (): void => this.#turn();
   #waits = 0;
+  /** When the first of the waits began, or the last ended. */
   #begun = 0;
   /** When the last turn was left. */
   #left = 0;
   #awaitsTurn = false;
 
-  constructor(time: Time = realTime) {
+  constructor(time: Time = realTime()) {
     this.#time = time;
   }
 
@@ -52,8 +54,10 @@ export class Naps {
     this.#await();
   }
 
+  /** What else is waited for may be soon there too: it counts from here. */
   end(): void {
     this.#waits--;
+    this.#begun = this.#time.now();
   }
 
   #await(): void {
