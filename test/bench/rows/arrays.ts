@@ -6,21 +6,35 @@ import { bytesOf, type Expected, type Row, sizeOf, uniform } from "./row.ts";
 
 const million = 1024 * 1024;
 
-export function matmul(size: number, dtype: "f32" | "f16"): Row {
-  const scale = size ** -0.5;
-  const elements = size * size;
+/** Of a product: `[batch, m, k, n]`, and the shapes of its factors. */
+interface Product {
+  readonly name: string;
+  readonly sizes: readonly [number, number, number, number];
+  readonly shapes: readonly [readonly number[], readonly number[]];
+  readonly dtype?: "f32" | "f16";
+}
+
+function productRow({ name, sizes, shapes: [left, right], dtype = "f32" }: Product): Row {
+  const [batch, m, k, n] = sizes;
   return {
-    name: `matmul ${size} ${dtype}`,
+    name,
     mode: "call",
-    flops: 2 * size ** 3,
-    bytes: (3 * bytesOf(elements) * (dtype === "f16" ? 2 : 4)) / 4,
-    ...(dtype === "f16" ? { needs: "shader-f16" } : {}),
-    product: { element: dtype, size },
-    inputs: () => [cast(uniform(1, [size, size]), dtype), cast(uniform(2, [size, size], scale), dtype)],
+    flops: 2 * batch * m * k * n,
+    bytes: (bytesOf(sizeOf(left), sizeOf(right), batch * m * n) * (dtype === "f16" ? 2 : 4)) / 4,
+    inputs: () => [cast(uniform(1, left), dtype), cast(uniform(2, right, k ** -0.5), dtype)],
     program: (ops, input) => [ops.matmul(input(0), input(1))],
     onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },
-    expected: ([x, y]) => productSamples(x, y, [1, size, size, size]),
+    expected: ([x, y]) => productSamples(x, y, sizes),
     tolerance: dtype === "f16" ? 2e-3 : 1e-5,
+  };
+}
+
+export function matmul(size: number, dtype: "f32" | "f16"): Row {
+  const shape = [size, size];
+  return {
+    ...productRow({ name: `matmul ${size} ${dtype}`, sizes: [1, size, size, size], shapes: [shape, shape], dtype }),
+    ...(dtype === "f16" ? { needs: "shader-f16" } : {}),
+    product: { element: dtype, size },
   };
 }
 
@@ -47,46 +61,21 @@ function productSamples(
 
 function batchedMatmul(batch: number, size: number): Row {
   const shape = [batch, size, size];
-  return {
-    name: `batched matmul ${batch}×${size}`,
-    mode: "call",
-    flops: 2 * batch * size ** 3,
-    bytes: 3 * bytesOf(sizeOf(shape)),
-    inputs: () => [uniform(1, shape), uniform(2, shape, size ** -0.5)],
-    program: (ops, input) => [ops.matmul(input(0), input(1))],
-    onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },
-    expected: ([x, y]) => productSamples(x, y, [batch, size, size, size]),
-    tolerance: 1e-5,
-  };
+  const name = `batched matmul ${batch}×${size}`;
+  return productRow({ name, sizes: [batch, size, size, size], shapes: [shape, shape] });
 }
 
 /** Few results, long sums. */
 function thinMatmul(size: number, inner: number): Row {
-  return {
-    name: `matmul ${size}×${inner}×${size}`,
-    mode: "call",
-    flops: 2 * inner * size ** 2,
-    bytes: bytesOf(2 * size * inner, size * size),
-    inputs: () => [uniform(1, [size, inner]), uniform(2, [inner, size], inner ** -0.5)],
-    program: (ops, input) => [ops.matmul(input(0), input(1))],
-    onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },
-    expected: ([x, y]) => productSamples(x, y, [1, size, inner, size]),
-    tolerance: 1e-5,
-  };
+  const shapes = [
+    [size, inner],
+    [inner, size],
+  ] as const;
+  return productRow({ name: `matmul ${size}×${inner}×${size}`, sizes: [1, size, inner, size], shapes });
 }
 
 function matvec(size: number): Row {
-  return {
-    name: `matvec ${size}`,
-    mode: "call",
-    flops: 2 * size ** 2,
-    bytes: bytesOf(size * size, 2 * size),
-    inputs: () => [uniform(1, [size, size]), uniform(2, [size], size ** -0.5)],
-    program: (ops, input) => [ops.matmul(input(0), input(1))],
-    onnx: { nodes: [{ op: "MatMul", inputs: ["x0", "x1"], output: "y" }] },
-    expected: ([x, y]) => productSamples(x, y, [1, size, size, 1]),
-    tolerance: 1e-5,
-  };
+  return productRow({ name: `matvec ${size}`, sizes: [1, size, size, 1], shapes: [[size, size], [size]] });
 }
 
 function chain(elements: number): Row {
